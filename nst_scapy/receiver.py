@@ -1,0 +1,139 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The receiver model: bytes in, verdicts and plaintext out (sections 8 and 9).
+
+:class:`Receiver` is what a network namespace holds: key box, window and the two
+replay tables. Sockets hang off it: :class:`DgramReceiver` here,
+:class:`~nst_scapy.stream.StreamReceiver` for one direction of a connection.
+No clock and no I/O: ``now`` (real time) and ``age`` (of the replay tables) are
+handed in, both in nanoseconds.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import NamedTuple
+
+from .checks import (
+    Policy,
+    check_kid,
+    check_perturbation,
+    check_prefix,
+    check_suite,
+    check_timestamp,
+    dgram_flags_and_length,
+)
+from .epoch import Epoch, zero_token
+from .header import HEADER_LEN, Header
+from .keybox import KeyBox
+from .replay import DEFAULT_WINDOW_NS, DGRAM_TABLE_SIZE, STREAM_TABLE_SIZE, DgramTable, StreamTable
+from .suite import AuthError, PaddingError
+from .verdict import Verdict
+
+
+class Outcome(NamedTuple):
+    """What became of one record.
+
+    Attributes:
+        verdict: ``None`` where an observer reports ``unverified``.
+        plaintext: the payload, ``None`` unless the verdict is ``OK`` (or an observer
+            decrypted without being able to verify).
+        header: as parsed; ``None`` if 48 bytes never came.
+    """
+
+    verdict: Verdict | None
+    plaintext: bytes | None = None
+    header: Header | None = None
+
+
+@dataclass
+class Receiver:
+    """One network namespace's receive state.
+
+    Attributes:
+        keybox: may be replaced at any time; that is atomic, and takes effect at the
+            next datagram, or at the next epoch of a stream.
+        window_ns: timestamp window.
+        policy: what its sockets let through.
+        stream_table, dgram_table: replay tables; give them in to set their sizes.
+    """
+
+    keybox: KeyBox
+    window_ns: int = DEFAULT_WINDOW_NS
+    policy: Policy = field(default_factory=Policy)
+    stream_table: StreamTable = field(default_factory=lambda: StreamTable(STREAM_TABLE_SIZE))
+    dgram_table: DgramTable = field(default_factory=lambda: DgramTable(DGRAM_TABLE_SIZE))
+
+    def __post_init__(self) -> None:
+        self.stream_table.window_ns = self.dgram_table.window_ns = self.window_ns
+
+
+class DgramReceiver:
+    """One datagram socket's receive path."""
+
+    def __init__(self, shared: Receiver) -> None:
+        self._shared = shared
+        self._sealed_with: dict[int, int] = {}
+
+    def sent(self, session_id: int, now: int) -> None:
+        """Note that this socket sealed a datagram with *session_id* at *now* (for REFLECT)."""
+        self._sealed_with.pop(session_id, None)  # so that the dict stays in order of time
+        self._sealed_with[session_id] = now
+        while (oldest := next(iter(self._sealed_with))) != session_id:
+            if self._sealed_with[oldest] >= now - self._shared.window_ns:
+                break
+            del self._sealed_with[oldest]
+
+    def receive(self, datagram: bytes, *, now: int, age: int) -> Outcome:
+        """Judge one datagram's UDP payload."""
+        if len(datagram) < HEADER_LEN:
+            return Outcome(Verdict.SHORT)
+        header = Header.unpack(datagram)
+        verdict = self._check(header, datagram, now, age)
+        if verdict is not None:
+            return Outcome(verdict, header=header)
+        return self._open(header, datagram, now, age)
+
+    def _check(self, header: Header, datagram: bytes, now: int, age: int) -> Verdict | None:
+        shared = self._shared
+        return (
+            check_prefix(datagram)
+            or check_suite(header, shared.policy)
+            or dgram_flags_and_length(header, len(datagram))
+            or check_perturbation(header)
+            or check_kid(header, shared.keybox, shared.policy)
+            or check_timestamp(header, now, shared.window_ns)
+            or self._check_reflection(header, now)
+            or self._check_sequence(header)
+            or (Verdict.REPLAY if shared.dgram_table.replayed(header, now, age) else None)
+        )
+
+    def _check_reflection(self, header: Header, now: int) -> Verdict | None:
+        sealed_at = self._sealed_with.get(header.session_id)
+        if sealed_at is not None and sealed_at >= now - self._shared.window_ns:
+            return Verdict.REFLECT
+        return None
+
+    def _check_sequence(self, header: Header) -> Verdict | None:
+        entry = self._shared.dgram_table.entries.get(header.session_id)
+        if header.session_id == 0 or (entry is not None and entry.params != header.params):
+            return Verdict.SEQUENCE
+        return None
+
+    def _open(self, header: Header, datagram: bytes, now: int, age: int) -> Outcome:
+        shared = self._shared
+        box = shared.keybox
+        entry = shared.dgram_table.entries.get(header.session_id)
+        if entry is not None and entry.epoch is not None and entry.box is box:
+            epoch = entry.epoch
+        else:
+            epoch = Epoch(box[header.kid], header.params, header.session_id)
+        try:
+            plaintext = epoch.sealer.open(
+                zero_token(datagram), header.token, datagram[HEADER_LEN:], header.transport_len
+            )
+        except AuthError:
+            return Outcome(Verdict.AUTH, header=header)
+        except PaddingError:
+            return Outcome(Verdict.PADDING, header=header)
+        shared.dgram_table.accept(header, now, age, epoch, box)
+        return Outcome(Verdict.OK, plaintext, header)

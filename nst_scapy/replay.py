@@ -1,0 +1,178 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Replay tables of one network namespace (specification, section 9).
+
+Clock-free: ``now`` is the real-time clock in nanoseconds, ``age`` the time
+since the table was created by a clock that is never set, both handed in.
+"""
+
+from __future__ import annotations
+
+import heapq
+from dataclasses import dataclass, field
+from typing import Generic, TypeVar
+
+from .epoch import Epoch
+from .header import Header, KeyParams
+
+WINDOW_COUNTERS = 1024
+STREAM_TABLE_SIZE = 65536
+DGRAM_TABLE_SIZE = 4096
+DEFAULT_WINDOW_NS = 30_000_000_000
+
+
+@dataclass(slots=True)
+class StreamEntry:
+    """A direction's first record."""
+
+    timestamp: int
+
+
+@dataclass(slots=True)
+class DgramEntry:
+    """One session: its key parameters and which of its counters were accepted."""
+
+    timestamp: int
+    """The newest accepted, ns."""
+    params: KeyParams
+    base: int
+    """The Floor against which the session's first record was checked, ns."""
+    highest: int
+    """Highest accepted counter."""
+    accepted: int = 1
+    """Bit i is set when counter ``highest - i`` was accepted, i < 1024."""
+    epoch: Epoch | None = None
+    """Derived keys, kept because a token verified under them."""
+    box: object = None
+    """The key box that :attr:`epoch` was derived from."""
+
+    def seen(self, header: Header) -> bool:
+        """Whether the record is a replay within this session."""
+        behind = self.highest - header.counter
+        return (
+            behind >= WINDOW_COUNTERS
+            or (behind >= 0 and bool(self.accepted >> behind & 1))
+            or header.timestamp <= self.base
+        )
+
+    def accept(self, header: Header) -> None:
+        """Mark the record as accepted."""
+        ahead = header.counter - self.highest
+        if ahead > 0:
+            self.accepted = (self.accepted << ahead | 1) & ((1 << WINDOW_COUNTERS) - 1)
+            self.highest = header.counter
+        else:
+            self.accepted |= 1 << -ahead
+        self.timestamp = max(self.timestamp, header.timestamp)
+
+
+Entry = TypeVar("Entry", StreamEntry, DgramEntry)
+
+
+@dataclass
+class _Table(Generic[Entry]):
+    """A bounded map from ``session_id`` to entry, with a floor that only rises.
+
+    *size* is the most entries it holds, ``None`` for no bound (observers).
+    """
+
+    size: int | None
+    window_ns: int = DEFAULT_WINDOW_NS
+    floor: int = 0
+    entries: dict[int, Entry] = field(default_factory=dict)
+    # (timestamp, session_id) of every entry, perhaps with older timestamps too:
+    # a datagram session's entry moves up, and its stale tuples are dropped when met.
+    _oldest: list[tuple[int, int]] = field(default_factory=list)
+
+    def effective_floor(self, now: int, age: int) -> int:
+        """``Floor`` of section 9, ns."""
+        return max(self.floor, now - age)
+
+    @property
+    def full(self) -> bool:
+        return self.size is not None and len(self.entries) >= self.size
+
+    def refuses_new(self, timestamp: int, now: int, age: int) -> bool:
+        """Whether a record of a session not in the table is a replay."""
+        if timestamp <= self.effective_floor(now, age):
+            return True
+        return self.full and timestamp <= self._peek_oldest()[0]
+
+    def insert(self, session_id: int, entry: Entry, now: int) -> None:
+        """Add an entry, dropping others first if the table is full."""
+        if self.full:
+            self._make_room(now)
+        self.entries[session_id] = entry
+        self.moved(session_id)
+
+    def moved(self, session_id: int) -> None:
+        """Note that the entry's timestamp has changed."""
+        if self.size is not None:
+            heapq.heappush(self._oldest, (self.entries[session_id].timestamp, session_id))
+            if len(self._oldest) > 64 + 4 * len(self.entries):
+                self._oldest = [(e.timestamp, sid) for sid, e in self.entries.items()]
+                heapq.heapify(self._oldest)
+
+    def _peek_oldest(self) -> tuple[int, int]:
+        while True:
+            timestamp, session_id = self._oldest[0]
+            entry = self.entries.get(session_id)
+            if entry is not None and entry.timestamp == timestamp:
+                return timestamp, session_id
+            heapq.heappop(self._oldest)
+
+    def _make_room(self, now: int) -> None:
+        room = False
+        while self.entries and now - self._peek_oldest()[0] > self.window_ns:
+            self._drop_oldest()
+            room = True
+        if not room:
+            self._drop_oldest()
+
+    def _drop_oldest(self) -> None:
+        timestamp, session_id = self._peek_oldest()
+        heapq.heappop(self._oldest)
+        del self.entries[session_id]
+        self.floor = max(self.floor, timestamp)
+
+
+class StreamTable(_Table[StreamEntry]):
+    """Which streams' first records were accepted."""
+
+    def replayed(self, header: Header, now: int, age: int) -> bool:
+        """The REPLAY check of a direction's first record."""
+        if header.session_id in self.entries:
+            return True
+        return self.refuses_new(header.timestamp, now, age)
+
+    def accept(self, header: Header, now: int) -> None:
+        """Enter a verified first record."""
+        self.insert(header.session_id, StreamEntry(header.timestamp), now)
+
+
+class DgramTable(_Table[DgramEntry]):
+    """Which datagrams were accepted."""
+
+    def replayed(self, header: Header, now: int, age: int) -> bool:
+        """The REPLAY check of a datagram."""
+        entry = self.entries.get(header.session_id)
+        if entry is not None:
+            return entry.seen(header)
+        return self.refuses_new(header.timestamp, now, age)
+
+    def accept(self, header: Header, now: int, age: int, epoch: Epoch, box: object) -> None:
+        """Enter a verified datagram."""
+        entry = self.entries.get(header.session_id)
+        if entry is None:
+            entry = DgramEntry(
+                timestamp=header.timestamp,
+                params=header.params,
+                base=self.effective_floor(now, age),
+                highest=header.counter,
+            )
+            self.insert(header.session_id, entry, now)
+        else:
+            newest = entry.timestamp
+            entry.accept(header)
+            if entry.timestamp != newest:
+                self.moved(header.session_id)
+        entry.epoch, entry.box = epoch, box
