@@ -37,7 +37,8 @@ class Outcome(NamedTuple):
         verdict: ``None`` where an observer reports ``unverified``.
         plaintext: the payload, ``None`` unless the verdict is ``OK`` (or an observer
             decrypted without being able to verify).
-        header: as parsed; ``None`` if 48 bytes never came.
+        header: as parsed; ``None`` if 48 bytes never came, and on a stream that fails
+            check 2 or 3, which do not wait for them.
     """
 
     verdict: Verdict | None

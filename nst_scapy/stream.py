@@ -102,13 +102,12 @@ class StreamReceiver:
         if self._header is None:
             if len(self._buffer) < MAGIC_VERSION_LEN:
                 return None
-            verdict = check_prefix(self._buffer)
-            header = Header.unpack(self._buffer) if len(self._buffer) >= HEADER_LEN else None
-            if verdict is None:
-                if header is None:
-                    return None
-                verdict = self._check(header, now, age)
-            if verdict is not None:
+            if (verdict := check_prefix(self._buffer)) is not None:
+                return Outcome(verdict)
+            if len(self._buffer) < HEADER_LEN:
+                return None
+            header = Header.unpack(self._buffer)
+            if (verdict := self._check(header, now, age)) is not None:
                 return Outcome(verdict, header=header)
             self._header = header
         return self._complete(now, age)
