@@ -1,0 +1,146 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The one QEMU launcher under every guest."""
+
+from __future__ import annotations
+
+import contextlib
+import shutil
+import socket
+import subprocess
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+from fuzz.guest import accel
+from fuzz.guest.console import Console
+from fuzz.guest.errors import GuestError, SetupError
+from fuzz.guest.kernel import Kernel
+from fuzz.guest.process import spawn_bound
+from fuzz.guest.qmp import Qmp
+
+START_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class Machine:
+    """A virtual machine: what is booted and what is plugged in.
+
+    `memory` is in MiB. `devices` are further QEMU options; `fds` are the descriptors
+    that they name. The serial console, QMP and the accelerator are the launcher's.
+    """
+
+    kernel: Kernel
+    initrd: Path
+    cmdline: str
+    memory: int = 512
+    cpus: int = 1
+    devices: Sequence[str] = ()
+    fds: Sequence[int] = field(default=())
+
+
+class Qemu:
+    """A running QEMU with its console and control channel.
+
+    QEMU connects to sockets that this process listens on, and the kernel kills it
+    when this process goes away (`process.spawn_bound`): no exit leaves it behind.
+    After a panic or a reboot of the guest QEMU ends by itself.
+    """
+
+    def __init__(self, machine: Machine, console: Console) -> None:
+        """Start the machine; its console goes to `console`.
+
+        Raises SetupError if QEMU is missing, GuestError if it does not start.
+        """
+        binary = shutil.which("qemu-system-x86_64")
+        if binary is None:
+            raise SetupError("qemu-system-x86_64 is missing: apt-get install qemu-system-x86")
+        self.console = console
+        self.accelerator = accel.choose(machine.kernel)
+        # Addresses of Unix sockets hold 107 bytes, whatever TMPDIR says.
+        self._dir = tempfile.TemporaryDirectory(prefix="nst-", dir="/tmp")
+        self._output = Path(self._dir.name, "qemu.log")
+        self._process: subprocess.Popen[bytes] | None = None
+        self._qmp: Qmp | None = None
+        try:
+            self._start(binary, machine)
+        except BaseException:
+            self.close()
+            raise
+
+    def _start(self, binary: str, machine: Machine) -> None:
+        console_path = Path(self._dir.name, "console")
+        qmp_path = Path(self._dir.name, "qmp")
+        with socket.socket(socket.AF_UNIX) as listener:
+            listener.bind(str(console_path))
+            listener.listen(1)
+            listener.settimeout(START_SECONDS)
+            self._qmp = Qmp(qmp_path)
+            command = [
+                binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
+                "-machine", "q35", *self.accelerator.options,
+                "-m", f"{machine.memory}M", "-smp", str(machine.cpus),
+                "-chardev", f"socket,id=console,path={console_path}",
+                "-serial", "chardev:console",
+                "-chardev", f"socket,id=qmp,path={qmp_path}",
+                "-mon", "chardev=qmp,mode=control",
+                *machine.devices,
+                "-kernel", str(machine.kernel.vmlinuz), "-initrd", str(machine.initrd),
+                "-append", f"console=ttyS0 panic=-1 {machine.cmdline}",
+            ]  # fmt: skip
+            self._process = spawn_bound(command, self._output, machine.fds)
+            try:
+                self._qmp.accept(START_SECONDS)
+                port, _ = listener.accept()
+            except (TimeoutError, GuestError) as error:
+                raise GuestError(f"QEMU did not start: {self._complaint() or error}") from error
+            self.console.attach(port)
+
+    @property
+    def pid(self) -> int:
+        """QEMU's process id."""
+        assert self._process is not None
+        return self._process.pid
+
+    @property
+    def qmp(self) -> Qmp:
+        """The control channel."""
+        assert self._qmp is not None
+        return self._qmp
+
+    def alive(self) -> bool:
+        """Tell whether QEMU runs."""
+        return self._process is not None and self._process.poll() is None
+
+    def wait(self, timeout: float | None = None) -> bool:
+        """Wait for QEMU to end by itself; False if it still runs after `timeout` seconds."""
+        assert self._process is not None
+        try:
+            self._process.wait(timeout)
+        except subprocess.TimeoutExpired:
+            return False
+        self.console.join()
+        return True
+
+    def close(self) -> None:
+        """End QEMU, by QMP or by force, and take in the rest of its console."""
+        process, self._process = self._process, None
+        qmp, self._qmp = self._qmp, None
+        if process is not None:
+            if process.poll() is None and qmp is not None:
+                with contextlib.suppress(GuestError):
+                    qmp.execute("quit", timeout=2)
+            try:
+                process.wait(2)
+            except subprocess.TimeoutExpired:
+                process.kill()
+                process.wait()
+            self.console.join(5)
+        if qmp is not None:
+            qmp.close()
+        self._dir.cleanup()
+
+    def _complaint(self) -> str:
+        """Return the last line QEMU wrote to its stderr."""
+        said = self._output.read_text(errors="replace").strip() if self._output.exists() else ""
+        return said.splitlines()[-1] if said else ""
