@@ -35,6 +35,8 @@ suites = st.sampled_from(SuiteId)
 keys = st.binary(min_size=32, max_size=32)
 perturbations = st.just((0, 0)) | st.tuples(st.integers(1, 32), st.integers(1, 255))
 chains = st.just(b"") | st.binary(min_size=16, max_size=16)
+# Seeded, not st.randoms(): that one shrinks to equal session_ids, which 48 bits rule out.
+randoms = st.integers(0, 2**32).map(random.Random)
 payloads = st.binary(max_size=200) | st.integers(0, 0xFFFF).map(bytes)
 
 
@@ -140,7 +142,7 @@ def play(data: bytes, cuts: list[int], role: Role) -> list[Outcome]:
 
 
 @settings(max_examples=50)
-@given(st.randoms(use_true_random=False), st.lists(st.integers(0, 2**20), max_size=30))
+@given(randoms, st.lists(st.integers(0, 2**20), max_size=30))
 def test_reassembly_does_not_depend_on_segmentation(rng: random.Random, cuts: list[int]) -> None:
     role = rng.choice(list(Role))
     wire, chunks = conversation(rng, role.peer)
@@ -151,7 +153,7 @@ def test_reassembly_does_not_depend_on_segmentation(rng: random.Random, cuts: li
 
 
 @settings(max_examples=50)
-@given(st.randoms(use_true_random=False), st.lists(st.integers(0, 2**20), max_size=8))
+@given(randoms, st.lists(st.integers(0, 2**20), max_size=8))
 def test_damaged_streams_do_not_depend_on_segmentation(rng: random.Random, cuts: list[int]) -> None:
     wire, chunks = conversation(rng, Role.INITIATOR)
     damaged = bytearray(wire)
