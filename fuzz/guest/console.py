@@ -74,10 +74,9 @@ class Console:
         """True when the guest's end of the port is closed: QEMU is gone."""
         return self._ended
 
-    @property
-    def panic(self) -> str | None:
-        """The kernel's panic message, if there is one."""
-        for line in self:
+    def panic_since(self, position: int) -> str | None:
+        """Return the first panic message of the kernel from a position on, if any."""
+        for line in self.since(position):
             if found := PANIC.search(line.text):
                 return found[0]
         return None
@@ -93,10 +92,8 @@ class Console:
         panic: str | None = None
         while True:
             with self._changed:
-                self._changed.wait_for(
-                    lambda: len(self._lines) > since or self._ended,
-                    max(0.0, deadline - time.monotonic()),
-                )
+                if len(self._lines) <= since and not self._ended:
+                    self._changed.wait(max(0.0, deadline - time.monotonic()))
                 fresh, ended = self._lines[since:], self._ended
             since += len(fresh)
             for line in fresh:

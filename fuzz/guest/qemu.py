@@ -8,6 +8,7 @@ import shutil
 import socket
 import subprocess
 import tempfile
+import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -74,7 +75,6 @@ class Qemu:
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(console_path))
             listener.listen(1)
-            listener.settimeout(START_SECONDS)
             self._qmp = Qmp(qmp_path)
             command = [
                 binary, "-nodefaults", "-no-user-config", "-no-reboot", "-display", "none",
@@ -90,11 +90,19 @@ class Qemu:
             ]  # fmt: skip
             self._process = spawn_bound(command, self._output, machine.fds)
             try:
+                self.console.attach(self._connected(listener))
                 self._qmp.accept(START_SECONDS)
-                port, _ = listener.accept()
-            except (TimeoutError, GuestError) as error:
+            except GuestError as error:
                 raise GuestError(f"QEMU did not start: {self._complaint() or error}") from error
-            self.console.attach(port)
+
+    def _connected(self, listener: socket.socket) -> socket.socket:
+        """Wait for QEMU to connect to a socket, as long as it lives."""
+        deadline = time.monotonic() + START_SECONDS
+        listener.settimeout(0.1)
+        while self.alive() and time.monotonic() < deadline:
+            with contextlib.suppress(TimeoutError):
+                return listener.accept()[0]
+        raise GuestError("it ended" if not self.alive() else "it does not connect")
 
     @property
     def pid(self) -> int:

@@ -32,7 +32,10 @@ class Qmp:
 
     def accept(self, timeout: float) -> None:
         """Wait for QEMU to connect and agree on capabilities."""
-        self._run(self._client.accept(), timeout)
+        try:
+            self._run(self._client.accept(), timeout)
+        except QMPError as error:
+            raise GuestError(f"QMP: {error}") from error
 
     def execute(self, command: str, timeout: float = 30, **arguments: Any) -> object:
         """Run a QMP command and return what it returns; GuestError if it fails."""

@@ -1,0 +1,88 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Building `nst.ko` for a kernel, outside the source tree."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from pathlib import Path
+
+from fuzz.guest import cache
+from fuzz.guest.errors import BuildError
+from fuzz.guest.kernel import Kernel
+
+SOURCE = Path(__file__).parents[2] / "kmod"
+# Builds kept per kernel; older ones are removed.
+KEPT = 8
+_PRODUCTS = shutil.ignore_patterns(
+    "*.ko", "*.o", "*.mod", "*.mod.c", "*.cmd", "*.d", "Module.symvers", "modules.order", ".*"
+)
+
+
+def build_module(kernel: Kernel, source: Path = SOURCE) -> Path:
+    """Build the module for a kernel and return the path of `nst.ko` in the cache.
+
+    A copy of `source` is built, so that the tree stays clean and several kernels and
+    processes do not meet. The same source for the same kernel is built once; the
+    objects stay beside `nst.ko` for debuggers. Raises BuildError with the output.
+    """
+    builds = cache.cache_path("modules", kernel.name)
+    built = builds / _fingerprint(kernel, source)
+    with cache.locked(builds):
+        builds.mkdir(exist_ok=True)
+        if not built.exists():
+            _build(kernel, source, built)
+        os.utime(built)
+        _prune(builds)
+    return built / "nst.ko"
+
+
+def _build(kernel: Kernel, source: Path, built: Path) -> None:
+    with cache.publishing(built) as fresh:
+        shutil.copytree(source, fresh, ignore=_PRODUCTS, dirs_exist_ok=True)
+        jobs = os.cpu_count() or 1
+        # Variables of a make that called us would leak into this one.
+        environment = {
+            name: value for name, value in os.environ.items() if not name.startswith("MAKE")
+        } | {"LC_ALL": "C"}
+        environment.pop("MFLAGS", None)
+        done = subprocess.run(
+            ["make", f"-j{jobs}", "-C", str(fresh), f"KDIR={kernel.build}"],
+            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
+            text=True, env=environment, check=False,
+        )  # fmt: skip
+        output = done.stdout.replace(str(fresh), str(source))
+        (fresh / "build.log").write_text(output)
+        if done.returncode != 0 or not (fresh / "nst.ko").exists():
+            raise BuildError(f"nst.ko does not build for {kernel.name}:\n{output.rstrip()}")
+
+
+def _fingerprint(kernel: Kernel, source: Path) -> str:
+    """Return a digest of everything the build depends on."""
+    digest = hashlib.sha256(f"{kernel.release}\0{kernel.root}\0".encode())
+    for path in sorted(_sources(source)):
+        contents = path.read_bytes()
+        digest.update(f"{path.relative_to(source)}\0{len(contents)}\0".encode())
+        digest.update(contents)
+    return digest.hexdigest()[:16]
+
+
+def _sources(folder: Path) -> list[Path]:
+    """Return the files that a build copies: those that are not products of one."""
+    names = [entry.name for entry in folder.iterdir()]
+    ignored = _PRODUCTS(str(folder), names)
+    found: list[Path] = []
+    for name in names:
+        path = folder / name
+        if name not in ignored:
+            found += _sources(path) if path.is_dir() else [path]
+    return found
+
+
+def _prune(builds: Path) -> None:
+    """Remove all but the builds used last."""
+    used = sorted(builds.iterdir(), key=lambda path: path.stat().st_mtime, reverse=True)
+    for path in used[KEPT:]:
+        shutil.rmtree(path)

@@ -1,0 +1,242 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The target guest: a kernel, the module, one static program and a raw-frame network."""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import shlex
+import shutil
+import socket
+import tempfile
+from collections.abc import Sequence
+from importlib import resources
+from ipaddress import IPv4Interface, IPv6Interface
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fuzz.guest import cache, initramfs, stockmodules
+from fuzz.guest.console import Console
+from fuzz.guest.errors import GuestError, SetupError
+from fuzz.guest.kernel import Kernel
+from fuzz.guest.qemu import Machine, Qemu
+
+READY_SECONDS = 20.0
+# Drivers of the two devices, and what the suites need from the kernel crypto API:
+# a module cannot be asked for from inside, the guest has no modprobe.
+STOCK_MODULES = (
+    "virtio_pci", "virtio_net", "virtio_console",
+    "aes_generic", "cbc", "ctr", "gcm", "ghash_generic", "hmac", "sha256_generic",
+    "aesni_intel", "ghash_clmulni_intel", "sha256_ssse3",
+)  # fmt: skip
+
+
+class TargetGuest:
+    """A guest that boots in seconds, for one campaign.
+
+    The program runs as root with its stdin and stdout on `control`; its stderr goes to
+    the console. `frames` exchanges bare Ethernet frames (no FCS) with the guest's only
+    interface: one datagram is one frame, and a full queue blocks the sender instead of
+    losing frames. The guest sends nothing by itself, but asks for its peer's hardware
+    address (ARP, neighbour solicitation): answer that.
+
+    Use as a context manager: leaving it ends the guest.
+    """
+
+    mac = "02:4e:53:54:00:02"
+    ipv4 = IPv4Interface("10.78.83.2/24")
+    ipv6 = IPv6Interface("fd4e:5354::2/64")
+    host_mac = "02:4e:53:54:00:01"
+    host_ipv4 = IPv4Interface("10.78.83.1/24")
+    host_ipv6 = IPv6Interface("fd4e:5354::1/64")
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        module: Path,
+        keybox: Path,
+        program: Path,
+        workdir: Path,
+        args: Sequence[str] = (),
+        module_args: str = "",
+        cmdline: str = "",
+        memory: int = 512,
+        cpus: int = 1,
+    ) -> None:
+        """Describe the guest; `start` or `with` boots it.
+
+        `module` is a built nst.ko, `keybox` a key-box file to load, `program` a static
+        executable run with `args`. `cmdline` is added to the kernel's command line;
+        `memory` is in MiB. The console is kept in `workdir`/console.log.
+        """
+        self._kernel = kernel
+        self._module = module
+        self._keybox = keybox
+        self._program = program
+        self._args = list(args)
+        self._module_args = module_args
+        self._cmdline = cmdline
+        self._memory = memory
+        self._cpus = cpus
+        workdir.mkdir(parents=True, exist_ok=True)
+        self.console = Console(workdir / "console.log")
+        self.boot_line = 0
+        self.frames = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self._control: socket.socket | None = None
+        self._qemu: Qemu | None = None
+        # Addresses of Unix sockets hold 107 bytes: not under `workdir`.
+        self._dir = tempfile.TemporaryDirectory(prefix="nst-", dir="/tmp")
+        self._host_end = Path(self._dir.name, "host")
+        self._guest_end = Path(self._dir.name, "guest")
+        self.frames.bind(str(self._host_end))
+
+    @property
+    def control(self) -> socket.socket:
+        """A stream socket to the program's stdin and stdout; a new one after `restart`."""
+        assert self._control is not None, "the guest has not been started"
+        return self._control
+
+    @property
+    def qemu(self) -> Qemu:
+        """The running QEMU, for its control channel and accelerator."""
+        assert self._qemu is not None, "the guest has not been started"
+        return self._qemu
+
+    @property
+    def panic(self) -> str | None:
+        """The panic message of this boot's kernel, if it panicked."""
+        return self.console.panic_since(self.boot_line)
+
+    def start(self) -> None:
+        """Boot a fresh kernel; does not wait for it to be up (`wait_ready`)."""
+        assert self._qemu is None, "the guest has been started already"
+        initrd = Path(self._dir.name, "initrd")
+        initrd.write_bytes(_base_archive(self._kernel) + self._own_archive())
+        self._guest_end.unlink(missing_ok=True)
+        self.boot_line = len(self.console)
+        self._control, far = socket.socketpair()
+        with far:
+            machine = Machine(
+                kernel=self._kernel,
+                initrd=initrd,
+                cmdline=f"oops=panic {self._cmdline}",
+                memory=self._memory,
+                cpus=self._cpus,
+                devices=[
+                    "-netdev", "dgram,id=frames"
+                    f",local.type=unix,local.path={self._guest_end}"
+                    f",remote.type=unix,remote.path={self._host_end}",
+                    "-device", f"virtio-net-pci,netdev=frames,mac={self.mac},romfile=",
+                    "-chardev", f"socket,id=control,fd={far.fileno()}",
+                    "-device", "virtio-serial-pci",
+                    "-device", "virtserialport,chardev=control,name=nst.control,nr=1",
+                ],
+                fds=[far.fileno()],
+            )  # fmt: skip
+            self._qemu = Qemu(machine, self.console)
+        self.frames.connect(str(self._guest_end))
+
+    def wait_ready(self, timeout: float = READY_SECONDS) -> None:
+        """Wait until the module is loaded, the network is up and the program is started.
+
+        `timeout` is in seconds of a host with KVM, and longer on others. Raises
+        GuestTimeout, GuestPanic, or GuestError with what process 1 said.
+        """
+        found = self.console.wait_for(
+            r"nst-init: (ready|failed: .*)",
+            timeout * self.qemu.accelerator.slowdown,
+            since=self.boot_line,
+        )
+        if found[1] != "ready":
+            raise GuestError(f"the guest did not come up: {found[1]}", self.console.log)
+
+    def alive(self) -> bool:
+        """Tell whether the guest's QEMU runs; it ends when the kernel panics."""
+        return self._qemu is not None and self._qemu.alive()
+
+    def restart(self) -> None:
+        """End the guest and boot it anew; frames still in the queue are dropped."""
+        self.stop()
+        self.frames.setblocking(False)
+        with contextlib.suppress(BlockingIOError, ConnectionError):
+            while True:
+                self.frames.recv(65536)
+        self.frames.setblocking(True)
+        self.start()
+
+    def stop(self) -> None:
+        """End the guest; `start` boots it again."""
+        qemu, self._qemu = self._qemu, None
+        control, self._control = self._control, None
+        if qemu is not None:
+            qemu.close()
+        if control is not None:
+            control.close()
+
+    def __enter__(self) -> Self:
+        try:
+            self.start()
+        except BaseException:
+            self._release()
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self._release()
+
+    def _release(self) -> None:
+        self.stop()
+        self.frames.close()
+        self._dir.cleanup()
+
+    def _own_archive(self) -> bytes:
+        """Return the archive of what belongs to this guest alone."""
+        command = shlex.join(["/nst/target", *self._args])
+        config = (
+            f"module_args={shlex.quote(self._module_args)}\n"
+            f"ipv4={self.ipv4}\nipv6={self.ipv6}\n"
+            f"target() {{\n\t{command}\n}}\n"
+        )
+        return initramfs.archive(
+            {
+                "nst/config": config.encode(),
+                "nst/keybox": self._keybox,
+                "nst/nst.ko": self._module,
+                "nst/target": self._program,
+            },
+            executable=frozenset({"nst/target"}),
+        )
+
+
+def _base_archive(kernel: Kernel) -> bytes:
+    """Return the archive that all target guests of a kernel share, from the cache."""
+    busybox = shutil.which("busybox")
+    if busybox is None:
+        raise SetupError("busybox is missing: apt-get install busybox-static")
+    init = resources.files(__package__).joinpath("target_init.sh").read_bytes()
+    files = stockmodules.load_order(kernel, STOCK_MODULES)
+    key = hashlib.sha256(init + Path(busybox).read_bytes())
+    key.update(f"{kernel.release} {STOCK_MODULES}".encode())
+    cached = cache.cache_path("initramfs", f"{kernel.name}-{key.hexdigest()[:16]}.cpio")
+    with cache.locked(cached):
+        if not cached.exists():
+            names = [file.name.removesuffix(".xz") for file in files]
+            contents: dict[str, bytes | Path] = {
+                "init": init,
+                "bin/busybox": Path(busybox),
+                "nst/modules/order": "".join(f"{name}\n" for name in names).encode(),
+            }
+            for name, file in zip(names, files, strict=True):
+                contents[f"nst/modules/{name}"] = stockmodules.read(file)
+            built = initramfs.archive(contents, executable=frozenset({"init", "bin/busybox"}))
+            fresh = cached.with_suffix(".new")
+            fresh.write_bytes(built)
+            fresh.rename(cached)
+    return cached.read_bytes()
