@@ -89,17 +89,20 @@ class DgramReceiver:
         if len(datagram) < HEADER_LEN:
             return Outcome(Verdict.SHORT)
         header = Header.unpack(datagram)
-        verdict = self._check(header, datagram, now, age)
+        verdict = check_prefix(datagram) or self.check(header, len(datagram), now, age)
         if verdict is not None:
             return Outcome(verdict, header=header)
         return self._open(header, datagram, now, age)
 
-    def _check(self, header: Header, datagram: bytes, now: int, age: int) -> Verdict | None:
+    def check(self, header: Header, length: int, now: int, age: int) -> Verdict | None:
+        """Checks 4 to 12 of a datagram of *length* bytes, from its header.
+
+        :meth:`receive` does this by itself; this is for those who have no more of it.
+        """
         shared = self._shared
         return (
-            check_prefix(datagram)
-            or check_suite(header, shared.policy)
-            or dgram_flags_and_length(header, len(datagram))
+            check_suite(header, shared.policy)
+            or dgram_flags_and_length(header, length)
             or check_perturbation(header)
             or check_kid(header, shared.keybox, shared.policy)
             or check_timestamp(header, now, shared.window_ns)

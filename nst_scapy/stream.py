@@ -26,7 +26,8 @@ class _Previous:
     """The record before, as far as the next one depends on it."""
 
     header: Header
-    epoch: Epoch
+    epoch: Epoch | None
+    """``None`` if the record was not opened (:meth:`StreamReceiver.resume`)."""
     box: KeyBox
 
 
@@ -45,7 +46,6 @@ class StreamReceiver:
         self._buffer = bytearray()
         self._header: Header | None = None
         """The record being received, once its 48 bytes have passed checks 4 to 12."""
-        self._epoch: Epoch | None = None
         self._box = shared.keybox
         self._previous: _Previous | None = None
         self._sent_first: bytes | None = None
@@ -107,13 +107,16 @@ class StreamReceiver:
             if len(self._buffer) < HEADER_LEN:
                 return None
             header = Header.unpack(self._buffer)
-            if (verdict := self._check(header, now, age)) is not None:
+            if (verdict := self.check(header, now, age)) is not None:
                 return Outcome(verdict, header=header)
             self._header = header
         return self._complete(now, age)
 
-    def _check(self, header: Header, now: int, age: int) -> Verdict | None:
-        """Checks 4 to 12."""
+    def check(self, header: Header, now: int, age: int) -> Verdict | None:
+        """Checks 4 to 12 of the next record, from its header.
+
+        :meth:`receive` does this by itself; this is for those who find records another way.
+        """
         shared = self._shared
         previous = self._previous
         same_epoch = previous is not None and previous.header.session_id == header.session_id
@@ -158,16 +161,23 @@ class StreamReceiver:
         record = bytes(self._buffer[:end])
         del self._buffer[:end]
         self._header = None
+        return self.open(header, record, now, age)
+
+    def open(self, header: Header, record: bytes, now: int, age: int) -> Outcome:
+        """Checks 13, 14 and REPLAY once more, of the record that :meth:`check` passed.
+
+        *record* is the whole of it, header and body.
+        """
         previous = self._previous
+        same_epoch = previous is not None and previous.header.session_id == header.session_id
         chain = b""
-        if previous is not None and previous.header.session_id == header.session_id:
-            epoch = previous.epoch
-        else:
-            epoch = Epoch(self._box[header.kid], header.params, header.session_id)
-            if previous is not None:
-                chain = previous.header.token
+        if previous is not None and not same_epoch:
+            chain = previous.header.token
         if header.flags & Flags.BOUND and self._sent_first is not None:
             chain = self._sent_first
+        epoch = previous.epoch if previous is not None and same_epoch else None
+        if epoch is None:
+            epoch = Epoch(self._box[header.kid], header.params, header.session_id)
         try:
             plaintext = epoch.sealer.open(
                 zero_token(record), header.token, record[HEADER_LEN:], header.transport_len, chain
@@ -184,3 +194,10 @@ class StreamReceiver:
         self._previous = _Previous(header, epoch, self._box)
         self._closed = bool(header.flags & Flags.CLOSE)
         return Outcome(Verdict.OK, plaintext, header)
+
+    def resume(self, header: Header) -> None:
+        """Take *header* as the record before, although it was not judged (for observers).
+
+        What was not captured cannot be judged, but what follows can.
+        """
+        self._previous = _Previous(header, None, self._shared.keybox)
