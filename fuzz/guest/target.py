@@ -38,8 +38,8 @@ class TargetGuest:
     The program runs as root with its stdin and stdout on `control`; its stderr goes to
     the console. `frames` exchanges bare Ethernet frames (no FCS) with the guest's only
     interface: one datagram is one frame, and a full queue blocks the sender instead of
-    losing frames. The guest sends nothing by itself, but asks for its peer's hardware
-    address (ARP, neighbour solicitation): answer that.
+    losing frames. By itself the guest only reports multicast membership (MLD) and asks
+    for its peer's hardware address (ARP, neighbour solicitation): answer the latter.
 
     Use as a context manager: leaving it ends the guest.
     """

@@ -41,10 +41,15 @@ done
 ip link set dev lo up
 ip link set dev eth0 up
 ip address add "$ipv4" dev eth0
-ip address add "$ipv6" dev eth0 nodad
+ip address add "$ipv6" dev eth0
+
+for port in /sys/class/virtio-ports/*; do
+	[ "$(cat "$port/name")" = nst.control ] && control=/dev/${port##*/}
+done
 
 say ready
-target </dev/vport0p1 >/dev/vport0p1
+# A virtio port can be open once only: stdin and stdout share it.
+target <>"$control" >&0
 say "target ended with status $?"
 # A kernel panics without process 1. The runner ends the guest.
 while :; do
