@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import contextlib
 import fcntl
-import os
 import shutil
 import tempfile
 from collections.abc import Iterator
@@ -54,12 +53,3 @@ def publishing(path: Path) -> Iterator[Path]:
             fresh.rename(path)
     finally:
         shutil.rmtree(fresh, ignore_errors=True)
-
-
-def write_private(path: Path, text: str) -> None:
-    """Write a secret file: created with mode 0600, and in one step."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    fd, name = tempfile.mkstemp(prefix=f".{path.name}.", dir=path.parent)
-    with os.fdopen(fd, "w") as file:
-        file.write(text)
-    Path(name).rename(path)

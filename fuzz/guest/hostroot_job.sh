@@ -1,0 +1,79 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Runs one command in the host-root guest: hostroot_job.sh JOBDIR
+#
+# JOBDIR holds env, argv and cwd (NUL-terminated strings), stock (names of the stock
+# modules to load) and, if the module is wanted, nst.ko and keybox. Three virtio ports
+# carry the command's streams, or one the terminal that it has in their place
+# (JOBDIR/terminal: rows and columns). The port nst.status says "started", then the
+# command's exit status; or "failed: " and the reason why it was not started.
+
+job=$1
+declare -A ports
+for port in /sys/class/virtio-ports/*; do
+	read -r name <"$port/name"
+	ports[$name]=/dev/${port##*/}
+done
+exec {status}>"${ports[nst.status]}"
+
+fail() {
+	echo "failed: $*" >&"$status"
+	exit 1
+}
+
+strings() {
+	mapfile -d '' -t "$2" <"$job/$1"
+}
+
+ip link set dev lo up
+read -r stock <"$job/stock"
+if [[ $stock ]]; then
+	# shellcheck disable=SC2086 # a list of names
+	modprobe -a $stock || fail "modprobe $stock"
+fi
+if [[ -e $job/nst.ko ]]; then
+	said=$(insmod "$job/nst.ko" 2>&1) || fail "insmod nst.ko: $said"
+	# The kernel takes a key box in a single write.
+	said=$(dd if="$job/keybox" of=/proc/net/nst_keybox bs=8M 2>&1) ||
+		fail "the key box was refused: $said"
+fi
+
+strings env environment
+strings argv argv
+strings cwd cwd
+cd "${cwd[0]}" || fail "cannot enter ${cwd[0]}"
+
+# The command and all it starts share a control group, so that the output is complete
+# when it ends: a daemon left behind would hold the pipes open for ever.
+group=/sys/fs/cgroup/nst-job
+mkdir "$group" || fail "no control groups"
+echo started >&"$status"
+
+run() {
+	echo 0 >"$group/cgroup.procs"
+	exec {status}>&-
+	exec "$@" env -i "${environment[@]}" "${argv[@]}"
+}
+
+if [[ -e $job/terminal ]]; then
+	read -r rows columns <"$job/terminal"
+	terminal=/dev/hvc0
+	stty -F "$terminal" rows "$rows" cols "$columns"
+	(run setsid --ctty --wait) <>"$terminal" >&0 2>&0
+	code=$?
+else
+	# Real pipes: a virtio port cannot be opened twice, as /dev/stdout would.
+	pipes=$(mktemp -d -p /run nst.XXXXXX)
+	mkfifo "$pipes/in" "$pipes/out" "$pipes/err"
+	cat <"${ports[nst.stdin]}" >"$pipes/in" &
+	cat <"$pipes/out" >"${ports[nst.stdout]}" &
+	out=$!
+	cat <"$pipes/err" >"${ports[nst.stderr]}" &
+	err=$!
+	(run) <"$pipes/in" >"$pipes/out" 2>"$pipes/err"
+	code=$?
+fi
+echo 1 >"$group/cgroup.kill"
+[[ $out ]] && wait "$out" "$err"
+echo "$code" >&"$status"
