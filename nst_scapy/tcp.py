@@ -1,0 +1,159 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One direction of a captured TCP connection, put in order.
+
+A capture, unlike a host, can miss bytes for good. They are given up when the other
+side has acknowledged them and they still do not come, when too much waits behind
+them, or when the capture ends.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections.abc import Iterator
+from typing import NamedTuple
+
+from .capture import Stamp
+
+MAX_HELD_BYTES = 8 << 20
+MAX_HELD_SEGMENTS = 8192
+PATIENCE = 16
+"""Segments of the connection to wait for bytes that were acknowledged but not seen."""
+_MAX_AHEAD = 1 << 30
+"""No window is larger (RFC 7323, section 2.3)."""
+
+
+class Missing(NamedTuple):
+    """So many bytes were not captured."""
+
+    length: int
+
+
+class End(NamedTuple):
+    """The FIN, every byte before it having been given out or called missing."""
+
+
+Piece = bytes | Missing | End
+Placed = tuple[Piece, Stamp]
+"""A piece, and the segment that it was captured in (for a hole, that ends it)."""
+
+
+class _Held(NamedTuple):
+    """A segment that came early; ordered by *offset*, then by age (the first one wins)."""
+
+    offset: int
+    age: int
+    data: bytes
+    length: int
+    stamp: Stamp
+
+
+class Reassembler:
+    """Segments in, pieces of the byte stream out."""
+
+    def __init__(self) -> None:
+        self._base: int | None = None
+        """Sequence number of stream offset 0."""
+        self._next = 0
+        """Stream offset of the next piece."""
+        self._held: list[_Held] = []
+        self._held_bytes = 0
+        self._age = 0
+        self._acked = 0
+        self._patience = PATIENCE
+        self._fin: tuple[int, Stamp] | None = None
+        """Stream offset of the FIN, and where it was captured."""
+        self._ended = False
+
+    @property
+    def started(self) -> bool:
+        """Whether a sequence number is known."""
+        return self._base is not None
+
+    @property
+    def fin(self) -> bool:
+        """Whether a FIN has been seen."""
+        return self._fin is not None
+
+    def start(self, seq: int) -> None:
+        """Set the sequence number of the first byte, if none is known yet."""
+        if self._base is None:
+            self._base = seq
+
+    def is_start(self, seq: int) -> bool:
+        """Whether *seq* is that of the first byte known."""
+        return self._base == seq
+
+    def _offset(self, seq: int) -> int:
+        """The stream offset nearest to where we are, for a 32-bit sequence number."""
+        assert self._base is not None
+        ahead = (seq - self._base - self._next) & 0xFFFFFFFF
+        return self._next + (ahead - (1 << 32) if ahead >= 1 << 31 else ahead)
+
+    def acked(self, ack: int) -> Iterator[Placed]:
+        """Note that the receiver has acknowledged all before *ack*."""
+        if self._base is not None:
+            self._acked = max(self._acked, self._offset(ack))
+            if self._held:
+                yield from self._lose_patience()
+
+    def segment(
+        self, seq: int, data: bytes, length: int, *, fin: bool, stamp: Stamp
+    ) -> Iterator[Placed]:
+        """Take a segment of *length* bytes, the first ones of which are *data*."""
+        self.start(seq)
+        offset = self._offset(seq)
+        if self._ended or offset - self._next > _MAX_AHEAD:
+            return
+        if fin and self._fin is None:
+            self._fin = offset + length, stamp
+        if length and offset + length > self._next:
+            self._age += 1
+            heapq.heappush(self._held, _Held(offset, self._age, data, length, stamp))
+            self._held_bytes += len(data)
+        yield from self._drain()
+        if self._held:
+            yield from self._lose_patience()
+
+    def finish(self) -> Iterator[Placed]:
+        """Give up what has not come: the capture has ended."""
+        while self._held:
+            yield from self._skip_hole()
+
+    def _lose_patience(self) -> Iterator[Placed]:
+        if self._acked > self._next:
+            self._patience -= 1
+        while self._held and (
+            self._patience <= 0
+            or self._held_bytes > MAX_HELD_BYTES
+            or len(self._held) > MAX_HELD_SEGMENTS
+        ):
+            yield from self._skip_hole()
+
+    def _skip_hole(self) -> Iterator[Placed]:
+        after = self._held[0]
+        yield Missing(after.offset - self._next), after.stamp
+        self._next = after.offset
+        yield from self._drain()
+
+    def _drain(self) -> Iterator[Placed]:
+        """Give out what follows on."""
+        held = self._held
+        moved = False
+        while held and held[0].offset <= self._next:
+            offset, _, data, length, stamp = heapq.heappop(held)
+            self._held_bytes -= len(data)
+            seen = self._next - offset
+            if seen >= length:
+                continue
+            moved = True
+            self._next = offset + length
+            if seen < len(data):
+                yield (data[seen:] if seen else data), stamp
+            if len(data) < length:
+                yield Missing(length - max(seen, len(data))), stamp
+        if moved:
+            self._patience = PATIENCE
+        if self._fin is not None and self._next >= self._fin[0] and not self._ended:
+            self._ended = True
+            held.clear()
+            yield End(), self._fin[1]
