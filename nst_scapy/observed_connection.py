@@ -1,0 +1,184 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A captured TCP connection: both directions, their roles, and where a new one begins."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+
+from .capture import Stamp
+from .header import Flags, Header, Role
+from .inet import ACK, FIN, RST, SYN, Endpoint, Segment
+from .observed_stream import Finding, ObservedStream
+from .receiver import Receiver
+from .tcp import Reassembler
+
+
+def _first_byte(segment: Segment) -> int:
+    """Sequence number of the first payload byte: a SYN takes up one before it."""
+    return (segment.seq + bool(segment.flags & SYN)) & 0xFFFFFFFF
+
+
+Found = tuple["Direction", Finding]
+
+
+class Direction:
+    """One direction: its bytes put in order, and what is said of them.
+
+    Attributes:
+        src, dst: sender and receiver.
+    """
+
+    def __init__(
+        self, connection: ObservedConnection, src: Endpoint, dst: Endpoint, shared: Receiver | None
+    ) -> None:
+        self.src = src
+        self.dst = dst
+        self.reassembler = Reassembler()
+        self._connection = connection
+        self.stream = ObservedStream(shared, self)
+
+    def receiver(self, header: Header) -> Role:
+        """See :class:`.observed_stream.Roles`."""
+        return self._connection.role(self.dst, header, src=self.src)
+
+    def settle(self, header: Header) -> None:
+        """See :class:`.observed_stream.Roles`."""
+        self._connection.settle(self.src, self.dst, header)
+
+    def acked(self, ack: int, stamp: Stamp) -> Iterator[Finding]:
+        """Note what the other side has acknowledged."""
+        for piece, _ in self.reassembler.acked(ack):
+            yield from self.stream.feed(piece, stamp)
+
+    def segment(self, segment: Segment, stamp: Stamp) -> Iterator[Finding]:
+        """Take a segment's payload and FIN."""
+        pieces = self.reassembler.segment(
+            _first_byte(segment),
+            segment.data,
+            segment.length,
+            fin=bool(segment.flags & FIN),
+            stamp=stamp,
+        )
+        for piece, _ in pieces:
+            yield from self.stream.feed(piece, stamp)
+
+    def finish(self) -> Iterator[Finding]:
+        """Give up the bytes that did not come."""
+        for piece, stamp in self.reassembler.finish():
+            yield from self.stream.feed(piece, stamp)
+
+
+class ObservedConnection:
+    """A pair of endpoints, from one SYN (or whatever was captured first) on."""
+
+    def __init__(
+        self, first: Segment, shared_src: Receiver | None, shared_dst: Receiver | None
+    ) -> None:
+        """*first* is any segment; the rest is the receive state of its two addresses."""
+        src, dst = first.src, first.dst
+        self._directions = {(src, dst): Direction(self, src, dst, shared_dst)}
+        if src != dst:
+            self._directions[dst, src] = Direction(self, dst, src, shared_src)
+            here, there = self._directions.values()
+            here.stream.peer, there.stream.peer = there.stream, here.stream
+        self._connected: set[Endpoint] = set()
+        """Who sent a SYN without ACK: initiators, both at a simultaneous open."""
+        self._accepted: set[Endpoint] = set()
+        """Who sent a SYN with ACK."""
+        self._acceptor: Endpoint | None = None
+        """Who accepted, by a record's flags, where no SYN was captured."""
+        self._reset = False
+        self._new_syns: dict[Endpoint, Segment] = {}
+        """SYNs seen in this connection that may begin another one."""
+
+    def role(self, receiver: Endpoint, header: Header, *, src: Endpoint) -> Role:
+        """The role of *receiver* for a record with this header, sent by *src*."""
+        if receiver in self._connected:
+            return Role.INITIATOR
+        if src in self._connected or receiver in self._accepted:
+            return Role.ACCEPTOR
+        if src in self._accepted:
+            return Role.INITIATOR
+        if self._acceptor is not None:
+            return Role.ACCEPTOR if receiver == self._acceptor else Role.INITIATOR
+        return Role.INITIATOR if header.flags & Flags.REPLY else Role.ACCEPTOR
+
+    def settle(self, src: Endpoint, dst: Endpoint, header: Header) -> None:
+        """Take the roles from a record, if no earlier one has told them."""
+        if self._acceptor is None:
+            self._acceptor = src if header.flags & Flags.REPLY else dst
+
+    @property
+    def waiting(self) -> Stamp | None:
+        """The earliest record that waits for one of the other direction."""
+        stamps = (direction.stream.waiting for direction in self._directions.values())
+        return min((stamp for stamp in stamps if stamp is not None), default=None)
+
+    @property
+    def skipped(self) -> int:
+        """Bytes passed over in search of records."""
+        return sum(direction.stream.skipped for direction in self._directions.values())
+
+    def successor(self, segment: Segment) -> Segment | None:
+        """The SYN of a later connection of the same endpoints, if *segment* shows one.
+
+        A SYN alone replaces only a connection that its sender is done with, for anyone
+        can inject one; otherwise the answer to it does.
+        """
+        if not segment.flags & SYN:
+            return None
+        if segment.flags & ACK:
+            syn = self._new_syns.get(segment.dst)
+            awaited = syn is not None and _first_byte(syn) == segment.ack
+            return syn if awaited else None
+        reassembler = self._directions[segment.src, segment.dst].reassembler
+        if not reassembler.started or reassembler.is_start(_first_byte(segment)):
+            return None
+        if self._reset or reassembler.fin:
+            return segment
+        self._new_syns[segment.src] = segment
+        return None
+
+    def segment(self, segment: Segment, stamp: Stamp) -> Iterator[Found]:
+        """Judge what a segment completes, in either direction."""
+        mine = self._directions[segment.src, segment.dst]
+        other = self._directions[segment.dst, segment.src]
+        flags = segment.flags
+        if flags & SYN:
+            self._opened(segment, mine)
+        if flags & ACK:
+            for finding in other.acked(segment.ack, stamp):
+                yield other, finding
+        if segment.length or flags & FIN:
+            for finding in mine.segment(segment, stamp):
+                yield mine, finding
+        if flags & RST:
+            self._reset = True
+        for direction in (other, mine):
+            if direction.stream.waiting is not None:
+                for finding in direction.stream.proceed():
+                    yield direction, finding
+
+    def _opened(self, segment: Segment, mine: Direction) -> None:
+        start = _first_byte(segment)
+        mine.reassembler.start(start)
+        if mine.reassembler.is_start(start):
+            (self._accepted if segment.flags & ACK else self._connected).add(segment.src)
+            mine.stream.begin()
+
+    def give_up_waiting(self) -> Iterator[Found]:
+        """Judge without the records that others wait for."""
+        for direction in self._directions.values():
+            if direction.stream.waiting is not None:
+                for finding in direction.stream.give_up_waiting():
+                    yield direction, finding
+
+    def finish(self) -> Iterator[Found]:
+        """What is left to say when the capture has ended."""
+        for direction in self._directions.values():
+            for finding in direction.finish():
+                yield direction, finding
+        for direction in self._directions.values():
+            for finding in direction.stream.proceed():
+                yield direction, finding
+        yield from self.give_up_waiting()

@@ -1,0 +1,405 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One direction of a captured stream: records and verdicts (section 8, Observers).
+
+Where a capture is whole, the verdicts are those of :class:`.stream.StreamReceiver`.
+Beyond it:
+
+* Bytes that were not captured make the record in them, and the first one after them,
+  ``unverified``; the next record is looked for at the end that the header gives, or
+  else by its magic.
+* A stream whose SYN was not captured may have begun before: its first record is judged
+  as the first of its direction if its token says that it is, else it is ``unverified``.
+* After a verdict other than ``OK`` a receiver has stopped for good, so nothing more of
+  the direction can get one. Later records that are intact are ``unverified``.
+"""
+
+from __future__ import annotations
+
+from collections import deque
+from collections.abc import Iterator
+from enum import Enum, auto
+from typing import NamedTuple, Protocol
+
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from .capture import Stamp
+from .checks import (
+    ALL_SUITES,
+    Policy,
+    check_kid,
+    check_perturbation,
+    check_prefix,
+    check_suite,
+    stream_flags_and_length,
+)
+from .epoch import Epoch, zero_token
+from .header import HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Flags, Header, Role
+from .receiver import Receiver
+from .stream import StreamReceiver
+from .suite import SUITES, AuthError, PaddingError
+from .tcp import End, Missing, Piece
+from .verdict import Verdict
+
+_MAGIC_BYTES = MAGIC.to_bytes(4)
+_POLICY = Policy(suites=ALL_SUITES)
+
+
+class Finding(NamedTuple):
+    """What an observer says of one record.
+
+    Attributes:
+        stamp: the frame in which the verdict was reached.
+        verdict: ``None`` for ``unverified``.
+        header: ``None`` if 48 bytes were never there.
+        plaintext: authentic if the verdict is ``OK``; decrypted but not authenticated
+            if there is none; ``None`` otherwise, and if it could not be decrypted.
+        note: why the record is unverified, for people; else empty.
+    """
+
+    stamp: Stamp
+    verdict: Verdict | None
+    header: Header | None = None
+    plaintext: bytes | None = None
+    note: str = ""
+
+
+class _Place(Enum):
+    """What is known of the place of the next record in its direction."""
+
+    FIRST = auto()
+    PERHAPS_FIRST = auto()
+    NEXT = auto()
+    """The record before was captured."""
+    UNKNOWN = auto()
+    """Something before was not captured."""
+    FAILED = auto()
+    """The receiver has stopped."""
+    CLOSED = auto()
+    DONE = auto()
+    """Nothing more is looked at."""
+
+
+class Roles(Protocol):
+    """What is known of the sides of a connection."""
+
+    def receiver(self, header: Header) -> Role:
+        """The role of the side that this direction goes to, given one of its records."""
+
+    def settle(self, header: Header) -> None:
+        """Take the roles from this record if nothing has told them yet."""
+
+
+class ObservedStream:
+    """One direction of a captured connection.
+
+    :meth:`feed` it the pieces of the byte stream. While :attr:`waiting` is set it keeps
+    them: its first record is bound to the other direction's, which was not captured yet.
+    :meth:`proceed` when that may have changed, :meth:`give_up_waiting` when it will not.
+    """
+
+    def __init__(self, shared: Receiver | None, roles: Roles) -> None:
+        """*shared* is the receive state of the destination address, ``None`` without a key box."""
+        self._shared = shared
+        self._roles = roles
+        self.peer: ObservedStream = self
+        """The other direction; itself on a socket that is connected to itself."""
+        self._place = _Place.PERHAPS_FIRST
+        self._receiver: StreamReceiver | None = None
+        self._queue: deque[tuple[Piece, Stamp]] = deque()
+        self._buffer = bytearray()
+        self._header: Header | None = None
+        """The record being collected, once its header has passed the checks."""
+        self._skip = 0
+        """Bytes to pass over to the end of a record that was captured in part."""
+        self._searching = False
+        self._fed = False
+        self._epoch: Epoch | None = None
+        """The last one that an unverified record was decrypted under."""
+        self.first_token: bytes | None = None
+        """Token of the first record, once it has been captured."""
+        self._first_lost = False
+        """The first record was not captured and will not be."""
+        self._gave_up_waiting = False
+        self._unbound = False
+        """The record that the first one is bound to was not captured."""
+        self.waiting: Stamp | None = None
+        self.skipped = 0
+        """Bytes passed over in search of a record."""
+
+    def begin(self) -> None:
+        """Note that the stream begins here: its SYN was captured."""
+        if self._place is _Place.PERHAPS_FIRST and not self._fed:
+            self._place = _Place.FIRST
+
+    def feed(self, piece: Piece, stamp: Stamp) -> Iterator[Finding]:
+        """Judge what the next piece of the stream completes."""
+        self._fed = True
+        if self._place is not _Place.DONE:
+            self._queue.append((piece, stamp))
+            yield from self.proceed()
+
+    def proceed(self) -> Iterator[Finding]:
+        """Go on, if the token waited for has come."""
+        if self.waiting is not None:
+            if self._awaits_token():
+                return
+            stamp, self.waiting = self.waiting, None
+            yield from self._steps(stamp)
+        while self._queue and self.waiting is None:
+            piece, stamp = self._queue.popleft()
+            if isinstance(piece, bytes):
+                self._buffer += piece
+                yield from self._steps(stamp)
+            elif isinstance(piece, Missing):
+                yield from self._lose(piece.length, stamp)
+            else:
+                assert isinstance(piece, End)
+                yield from self._end(stamp)
+
+    def give_up_waiting(self) -> Iterator[Finding]:
+        """Judge without the token waited for."""
+        self._gave_up_waiting = True
+        yield from self.proceed()
+
+    def _awaits_token(self) -> bool:
+        peer = self.peer
+        return peer.first_token is None and not (peer._first_lost or self._gave_up_waiting)
+
+    def _steps(self, stamp: Stamp) -> Iterator[Finding]:
+        while (finding := self._step(stamp)) is not None:
+            yield finding
+
+    def _step(self, stamp: Stamp) -> Finding | None:
+        """Judge one record if enough of it is there to do so."""
+        buffer = self._buffer
+        if self._place is _Place.CLOSED and buffer:
+            self._done()
+            return Finding(stamp, Verdict.SEQUENCE)
+        if self._place is _Place.DONE:
+            buffer.clear()
+            return None
+        if self._skip:
+            passed = min(self._skip, len(buffer))
+            del buffer[:passed]
+            self._skip -= passed
+        if self._searching and not self._find_header():
+            return None
+        if self._header is None:
+            if len(buffer) < MAGIC_VERSION_LEN:
+                return None
+            verdict = check_prefix(buffer)
+            if verdict is Verdict.MAGIC and self._place is _Place.PERHAPS_FIRST:
+                # The capture begins inside a record.
+                self._place = _Place.UNKNOWN
+                self._first_lost = self._searching = True
+                return self._step(stamp)
+            header = Header.unpack(buffer) if len(buffer) >= HEADER_LEN else None
+            if verdict is None:
+                if header is None:
+                    return None
+                verdict = self._check(header, stamp)
+                if self.waiting is not None:
+                    return None
+            if verdict is not None:
+                return self._fail(verdict, header, stamp)
+            self._header = header
+        return self._complete(stamp)
+
+    def _find_header(self) -> bool:
+        """Drop all before the next header that passes checks 2 to 8."""
+        buffer = self._buffer
+        start = 0
+        found = False
+        while (at := buffer.find(_MAGIC_BYTES, start)) >= 0:
+            start = at
+            if len(buffer) - at < HEADER_LEN:
+                break
+            header = Header.unpack(buffer, at)
+            if check_prefix(buffer[at : at + MAGIC_VERSION_LEN]) is None:
+                found = (self._check_form(header) or self._check_key(header)) is None
+            if found:
+                break
+            start = at + 1
+        else:
+            start = max(start, len(buffer) - len(_MAGIC_BYTES) + 1)
+        self.skipped += start
+        del buffer[:start]
+        self._searching = not found
+        return found
+
+    def _check_form(self, header: Header) -> Verdict | None:
+        """Checks 4 to 7."""
+        return (
+            check_suite(header, _POLICY)
+            or stream_flags_and_length(header, self._roles.receiver(header))
+            or check_perturbation(header)
+        )
+
+    def _check_key(self, header: Header) -> Verdict | None:
+        """Check 8, and what of SEQUENCE holds at any place."""
+        if self._shared is None:
+            return None
+        if (verdict := check_kid(header, self._shared.keybox, _POLICY)) is not None:
+            return verdict
+        return Verdict.SEQUENCE if header.session_id == 0 else None
+
+    def _check(self, header: Header, stamp: Stamp) -> Verdict | None:
+        """Checks 4 to 12, as many as apply; sets :attr:`waiting` if they cannot be made yet."""
+        verdict = self._check_form(header)
+        if verdict is not None:
+            self._first_lost = True
+            return verdict
+        self._roles.settle(header)
+        if self._place is _Place.FIRST:
+            self.first_token = header.token
+        if self._shared is None:
+            return None
+        if self._receiver is None:
+            self._receiver = StreamReceiver(self._shared, self._roles.receiver(header))
+        if self._place in (_Place.FIRST, _Place.PERHAPS_FIRST) and header.flags & Flags.BOUND:
+            if self._awaits_token():
+                self.waiting = stamp
+                return None
+            token = self.peer.first_token
+            if token is None and (self.peer._fed or self.peer._place is not _Place.FIRST):
+                # Something was sent; without the token the record cannot be opened.
+                token = b""
+                self._unbound = True
+            if token is not None:
+                self._receiver.sent_first(token)
+        if self._place in (_Place.FIRST, _Place.NEXT):
+            return self._receiver.check(header, stamp.time, age=stamp.time)
+        return self._check_key(header)
+
+    def _complete(self, stamp: Stamp) -> Finding | None:
+        """Open the record whose header is there, when its body is."""
+        header = self._header
+        assert header is not None
+        end = HEADER_LEN + SUITES[header.cipher_id].body_len(header.transport_len)
+        if len(self._buffer) < end:
+            return None
+        record = bytes(self._buffer[:end])
+        del self._buffer[:end]
+        self._header = None
+        try:
+            return self._open(header, record, stamp)
+        except UnsupportedAlgorithm:
+            name = SUITES[header.cipher_id].name
+            return self._unverified(header, stamp, note=f"no crypto for {name} on this system")
+
+    def _open(self, header: Header, record: bytes, stamp: Stamp) -> Finding:
+        receiver = self._receiver
+        if receiver is None:
+            return self._unverified(header, stamp, note="no key box")
+        if self._place is _Place.PERHAPS_FIRST:
+            if self._opens_as_first(header, record):
+                self._place = _Place.FIRST
+                self.first_token = header.token
+                verdict = receiver.check(header, stamp.time, age=stamp.time)
+                if verdict is not None:
+                    return self._fail(verdict, header, stamp)
+            else:
+                self._place = _Place.UNKNOWN
+                self._first_lost = True
+        note = "the record before was not captured"
+        if self._place is _Place.FAILED:
+            note = "the receiver stopped at an earlier record"
+        elif self._place in (_Place.FIRST, _Place.NEXT):
+            if not self._unbound:
+                outcome = receiver.open(header, record, stamp.time, age=stamp.time)
+                if outcome.verdict is not Verdict.OK:
+                    assert outcome.verdict is not None
+                    return self._fail(outcome.verdict, header, stamp)
+                self._place = _Place.CLOSED if header.flags & Flags.CLOSE else _Place.NEXT
+                return Finding(stamp, Verdict.OK, header, outcome.plaintext)
+            self._unbound = False
+            note = "the initiator's first record was not captured"
+        plaintext = self._epoch_of(header).sealer.decrypt(
+            zero_token(record), record[HEADER_LEN:], header.transport_len
+        )
+        return self._unverified(header, stamp, plaintext, note)
+
+    def _opens_as_first(self, header: Header, record: bytes) -> bool:
+        """Whether the token says that this is the first record of its direction."""
+        chain = b""
+        if header.counter != 0:
+            return False
+        if header.flags & Flags.BOUND:
+            if self.peer.first_token is None:
+                return False
+            chain = self.peer.first_token
+        try:
+            self._epoch_of(header).open(record, chain)
+        except AuthError:
+            return False
+        except PaddingError:
+            pass
+        return True
+
+    def _epoch_of(self, header: Header) -> Epoch:
+        assert self._shared is not None
+        epoch = self._epoch
+        if epoch is None or epoch.session_id != header.session_id or epoch.params != header.params:
+            key = self._shared.keybox[header.kid]
+            epoch = self._epoch = Epoch(key, header.params, header.session_id)
+        return epoch
+
+    def _unverified(
+        self, header: Header, stamp: Stamp, plaintext: bytes | None = None, note: str = ""
+    ) -> Finding:
+        """The finding on a whole record without a verdict; the next one follows it."""
+        if self._place is _Place.FAILED:
+            self._searching = True
+        elif header.flags & Flags.CLOSE:
+            self._done()
+        else:
+            self._place = _Place.NEXT
+            if self._receiver is not None:
+                self._receiver.resume(header)
+        return Finding(stamp, None, header, plaintext, note)
+
+    def _fail(self, verdict: Verdict, header: Header | None, stamp: Stamp) -> Finding:
+        """The one verdict other than ``OK`` that the direction gets."""
+        self._place = _Place.FAILED
+        self._searching = True
+        if verdict.number < Verdict.AUTH.number:  # else the record has been taken out
+            del self._buffer[: HEADER_LEN if verdict.number >= Verdict.KID.number else 1]
+        return Finding(stamp, verdict, header)
+
+    def _lose(self, length: int, stamp: Stamp) -> Iterator[Finding]:
+        """Pass over *length* bytes that were not captured."""
+        if self._place in (_Place.CLOSED, _Place.DONE):
+            return
+        header, self._header = self._header, None
+        at_hand = len(self._buffer)
+        self._buffer.clear()
+        if header is not None:
+            self._skip = (
+                HEADER_LEN + SUITES[header.cipher_id].body_len(header.transport_len) - at_hand
+            )
+            if self._place is not _Place.FAILED:
+                yield Finding(stamp, None, header, note="a part of it was not captured")
+        if length > self._skip or self._searching:
+            self._skip = 0
+            self._searching = True
+        else:
+            self._skip -= length
+        if self.first_token is None:
+            self._first_lost = True
+        if self._place is not _Place.FAILED:
+            self._place = _Place.UNKNOWN
+
+    def _end(self, stamp: Stamp) -> Iterator[Finding]:
+        """Judge TCP's FIN."""
+        judged = self._place in (_Place.FAILED, _Place.CLOSED, _Place.DONE)
+        # Behind a gap the CLOSE may have been in it, unless a record is cut in two.
+        sure = self._place in (_Place.FIRST, _Place.NEXT) or self._header is not None
+        if self._shared is not None and not judged and sure and not self._searching:
+            yield Finding(stamp, Verdict.TRUNCATED, self._header)
+        self._done()
+
+    def _done(self) -> None:
+        self._place = _Place.DONE
+        self._header = None
+        self._buffer.clear()
+        self._queue.clear()

@@ -1,0 +1,306 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The observer: verdicts on a capture, from outside (specification, section 8, Observers).
+
+Sans-IO: TCP segments and UDP datagrams in, observations out. ``now`` is the time of
+capture, Floor is 0, replay tables are unbounded, one pair for each destination address.
+Roles come from the SYN or else from the first record, REFLECT looks at the opposite
+direction of the same pair of addresses and ports.
+
+What follows a failed record of a stream, or a gap, is described in
+:mod:`.observed_stream`. A reset is no verdict. Checksums and TCP windows are not
+checked, so a segment that the receiver's TCP would have refused is judged all the same.
+"""
+
+from __future__ import annotations
+
+import heapq
+from collections import Counter
+from collections.abc import Collection, Iterable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+from cryptography.exceptions import UnsupportedAlgorithm
+
+from .capture import CaptureError, Frame, Stamp
+from .checks import (
+    Policy,
+    check_perturbation,
+    check_prefix,
+    check_suite,
+    dgram_flags_and_length,
+)
+from .header import DEFAULT_PORT, HEADER_LEN, MAGIC_VERSION_LEN, Header, Transport
+from .inet import Datagram, Endpoint, Parser, Segment
+from .keybox import KeyBox
+from .observed_connection import Found, ObservedConnection
+from .receiver import DgramReceiver, Receiver
+from .replay import DEFAULT_WINDOW_NS, DgramTable, StreamTable
+from .suite import SUITES
+from .verdict import UNVERIFIED, Verdict
+
+MAX_WAIT = 256
+"""Frames that a bound reply waits for the record that it is bound to."""
+
+_POLICY = Policy()
+
+_NO_HEADER = dict.fromkeys((*Header._fields, "session_id", "counter"))
+
+
+@dataclass(frozen=True, slots=True)
+class Observation:
+    """One record seen in a capture.
+
+    Attributes:
+        frame: 1-based number of the frame in which the verdict was reached: as a rule
+            the one that completed the record.
+        time: capture time of that frame, ns since 1970-01-01 UTC.
+        src, dst: sender and receiver.
+        header: ``None`` if 48 bytes were never there.
+        verdict: ``None`` for ``unverified``.
+        plaintext: authentic if the verdict is ``OK``; decrypted but not authenticated
+            if it is ``None``; else ``None``.
+        note: why there is no verdict, else empty.
+    """
+
+    frame: int
+    time: int
+    transport: Transport
+    src: Endpoint
+    dst: Endpoint
+    header: Header | None
+    verdict: Verdict | None
+    plaintext: bytes | None
+    note: str
+
+    def as_dict(self) -> dict[str, Any]:
+        """For JSON: bytes in hex, ``plaintext`` only if it is authentic."""
+        authentic = self.verdict is Verdict.OK
+        text = None if self.plaintext is None else self.plaintext.hex()
+        return {
+            "frame": self.frame,
+            "time": self.time,
+            "transport": self.transport.value,
+            "src": str(self.src),
+            "dst": str(self.dst),
+            **(_NO_HEADER if self.header is None else self.header.as_dict()),
+            "verdict": UNVERIFIED if self.verdict is None else self.verdict.value,
+            "plaintext": text if authentic else None,
+            "unverified_plaintext": None if authentic else text,
+            "note": self.note,
+        }
+
+
+class Observer:
+    """Judges the packets of one capture, in order."""
+
+    def __init__(self, keybox: KeyBox | None = None, *, window_ns: int = DEFAULT_WINDOW_NS) -> None:
+        """Without *keybox* every record that passes checks 1 to 7 is ``unverified``."""
+        self._keybox = keybox
+        self._window_ns = window_ns
+        self._receivers: dict[bytes, Receiver] = {}
+        self._sockets: dict[tuple[Endpoint, Endpoint], DgramReceiver] = {}
+        self._connections: dict[frozenset[Endpoint], ObservedConnection] = {}
+        self._waiting: dict[int, ObservedConnection] = {}
+        self._held: list[tuple[int, int, Observation]] = []
+        self._count = 0
+        self.skipped: Counter[str] = Counter()
+        """Packets without an observation, by reason."""
+
+    def observe(self, packet: Segment | Datagram, frame: int, time: int) -> list[Observation]:
+        """Judge what *packet* completes; *frame* numbers only rise.
+
+        Observations come in order of their frames, so they may come late: behind a
+        record that waits for another one, at most :data:`MAX_WAIT` frames.
+        """
+        stamp = Stamp(frame, time)
+        if isinstance(packet, Segment):
+            found = list(self._segment(packet, stamp))
+        elif packet.dst.multicast:
+            self.skipped["multicast datagrams"] += 1
+            found = []
+        else:
+            found = [self._datagram(packet, stamp)]
+        if self._waiting or self._held:
+            return self._in_order(found, frame - MAX_WAIT)
+        return found
+
+    def finish(self) -> list[Observation]:
+        """What is left to say when the capture has ended.
+
+        Records behind bytes that never came are among it, with the frame that
+        holds their last byte.
+        """
+        found: list[Observation] = []
+        for connection in self._connections.values():
+            found += self._stream_observations(connection.finish())
+            self._count_skipped(connection)
+        found += [observation for _, _, observation in self._held]
+        self._connections.clear()
+        self._held.clear()
+        self._waiting.clear()
+        return sorted(found, key=lambda observation: observation.frame)
+
+    def _receiver(self, address: bytes) -> Receiver | None:
+        """The receive state of a destination address."""
+        if self._keybox is None:
+            return None
+        receiver = self._receivers.get(address)
+        if receiver is None:
+            receiver = self._receivers[address] = Receiver(
+                self._keybox,
+                self._window_ns,
+                stream_table=StreamTable(None),
+                dgram_table=DgramTable(None),
+            )
+        return receiver
+
+    def _segment(self, segment: Segment, stamp: Stamp) -> Iterator[Observation]:
+        key = frozenset((segment.src, segment.dst))
+        connection = self._connections.get(key)
+        if connection is not None and (syn := connection.successor(segment)) is not None:
+            yield from self._stream_observations(connection.finish())
+            self._count_skipped(connection)
+            self._waiting.pop(id(connection), None)
+            connection = None
+        else:
+            syn = None
+        if connection is None:
+            connection = self._connections[key] = ObservedConnection(
+                segment, self._receiver(segment.src.address), self._receiver(segment.dst.address)
+            )
+            if syn is not None and syn is not segment:
+                yield from self._stream_observations(connection.segment(syn, stamp))
+        yield from self._stream_observations(connection.segment(segment, stamp))
+        if connection.waiting is not None:
+            self._waiting[id(connection)] = connection
+        elif self._waiting:
+            self._waiting.pop(id(connection), None)
+
+    @staticmethod
+    def _stream_observations(found: Iterable[Found]) -> Iterator[Observation]:
+        for direction, finding in found:
+            yield Observation(
+                finding.stamp.frame,
+                finding.stamp.time,
+                Transport.STREAM,
+                direction.src,
+                direction.dst,
+                finding.header,
+                finding.verdict,
+                finding.plaintext,
+                finding.note,
+            )
+
+    def _count_skipped(self, connection: ObservedConnection) -> None:
+        if connection.skipped:
+            self.skipped["bytes of streams passed over in search of a record"] += connection.skipped
+
+    def _datagram(self, datagram: Datagram, stamp: Stamp) -> Observation:
+        header = Header.unpack(datagram.data) if len(datagram.data) >= HEADER_LEN else None
+        verdict, plaintext, note = self._judge(datagram, header, stamp.time)
+        return Observation(
+            stamp.frame,
+            stamp.time,
+            Transport.DGRAM,
+            datagram.src,
+            datagram.dst,
+            header,
+            verdict,
+            plaintext,
+            note,
+        )
+
+    def _judge(
+        self, datagram: Datagram, header: Header | None, now: int
+    ) -> tuple[Verdict | None, bytes | None, str]:
+        """Verdict, plaintext and note."""
+        data, length = datagram.data, datagram.length
+        cut_off = "the snapshot length cut it off"
+        if length < HEADER_LEN:
+            return Verdict.SHORT, None, ""
+        verdict = check_prefix(data) if len(data) >= MAGIC_VERSION_LEN else None
+        if verdict is not None or header is None:
+            return verdict, None, "" if verdict is not None else cut_off
+        shared = self._receiver(datagram.dst.address)
+        if shared is None:
+            verdict = (
+                check_suite(header, _POLICY)
+                or dgram_flags_and_length(header, length)
+                or check_perturbation(header)
+            )
+            return verdict, None, "" if verdict is not None else "no key box"
+        socket = self._socket(datagram.src, datagram.dst, shared)
+        if len(data) < length:
+            verdict = socket.check(header, length, now, age=now)
+            return verdict, None, "" if verdict is not None else cut_off
+        try:
+            outcome = socket.receive(data, now=now, age=now)
+        except UnsupportedAlgorithm:
+            return None, None, f"no crypto for {SUITES[header.cipher_id].name} on this system"
+        if outcome.verdict is Verdict.OK:
+            # Only what is authentic was sealed by the sender; anyone can forge the rest.
+            sender = self._receiver(datagram.src.address)
+            assert sender is not None
+            self._socket(datagram.dst, datagram.src, sender).sent(
+                header.session_id, header.timestamp
+            )
+        return outcome.verdict, outcome.plaintext, ""
+
+    def _socket(self, src: Endpoint, dst: Endpoint, shared: Receiver) -> DgramReceiver:
+        """The socket at *dst*, as far as it talks to *src*."""
+        socket = self._sockets.get((src, dst))
+        if socket is None:
+            socket = self._sockets[src, dst] = DgramReceiver(shared)
+        return socket
+
+    def _in_order(self, found: list[Observation], patience_ends: int) -> list[Observation]:
+        """Hold back what comes behind a record that waits; release the rest."""
+        for connection in list(self._waiting.values()):
+            if (since := connection.waiting) is not None and since.frame < patience_ends:
+                found += self._stream_observations(connection.give_up_waiting())
+                if connection.waiting is None:
+                    del self._waiting[id(connection)]
+        for observation in found:
+            self._count += 1
+            heapq.heappush(self._held, (observation.frame, self._count, observation))
+        stamps = [c.waiting.frame for c in self._waiting.values() if c.waiting is not None]
+        before = min(stamps, default=None)
+        released = []
+        while self._held and (before is None or self._held[0][0] < before):
+            released.append(heapq.heappop(self._held)[2])
+        return released
+
+
+def observe_frames(
+    frames: Iterable[Frame],
+    observer: Observer,
+    ports: Collection[int] = (DEFAULT_PORT,),
+) -> Iterator[Observation]:
+    """Every observation on a capture, counting in ``observer.skipped`` what was passed over.
+
+    A packet is taken for NST if either of its ports is in *ports*.
+
+    Raises:
+        CaptureError: *frames* did, after the observations on what came before.
+    """
+    parser = Parser()
+    parse, observe = parser.parse, observer.observe
+    skipped = observer.skipped
+    damage: CaptureError | None = None
+    try:
+        for frame in frames:
+            packet = parse(frame)
+            if packet is None or (packet.src.port not in ports and packet.dst.port not in ports):
+                continue
+            if frame.time is None:
+                skipped["packets without a time of capture"] += 1
+                continue
+            yield from observe(packet, frame.number, frame.time)
+    except CaptureError as error:
+        damage = error
+    yield from observer.finish()
+    skipped.update({f"frames {why}": count for why, count in parser.skipped.items()})
+    if parser.incomplete:
+        skipped["IP packets with fragments missing"] += parser.incomplete
+    if damage is not None:
+        raise damage
