@@ -1,0 +1,163 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`nst decode`: the records in a capture, with their verdicts."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections import Counter
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import BinaryIO
+
+import click
+
+from ..capture import NS, CaptureError, Frame, read_frames
+from ..header import DEFAULT_PORT, Header
+from ..observer import Observation, Observer, observe_frames
+from ..replay import DEFAULT_WINDOW_NS
+from ..suite import SUITES
+from ..verdict import UNVERIFIED, Verdict
+from ._input import InputError, load_keybox, os_error, warn
+
+_PREVIEW = 32
+"""Bytes of plaintext that a line shows."""
+_PROGRESS_EVERY = 1024
+"""Frames."""
+_MS = 1_000_000
+
+
+@click.command(short_help="Decode the records in a capture.")
+@click.argument("file", type=click.Path(allow_dash=True))
+@click.option("--keybox", type=click.Path(), help="Key-box file; without it nothing is verified.")
+@click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
+@click.option(
+    "--port",
+    "ports",
+    type=click.IntRange(0, 65535),
+    multiple=True,
+    default=(DEFAULT_PORT,),
+    show_default=True,
+    help="TCP and UDP port of NST, on either side; may be given more than once.",
+)
+@click.option(
+    "--window",
+    type=click.IntRange(min=0),
+    default=DEFAULT_WINDOW_NS // _MS,
+    show_default=True,
+    help="Timestamp window in milliseconds.",
+)
+def command(
+    file: str, keybox: str | None, as_json: bool, ports: tuple[int, ...], window: int
+) -> None:
+    """Decode the NST records in FILE, a pcap or pcapng capture ("-": standard input).
+
+    Prints a line per record in order of capture, at the frame that completed it, with the
+    verdict of a receiver as an observer can reach it: time checks use the capture's own
+    clock, and where something that a verdict depends on was not captured (or no key box
+    is given) the record is "unverified". After a failed record of a stream its receiver
+    has stopped: later records of that direction are unverified.
+
+    With --json, bytes are in hex and times in nanoseconds since 1970-01-01 UTC;
+    "plaintext" is null unless the verdict is OK, "unverified_plaintext" holds what was
+    decrypted but not authenticated.
+
+    \b
+    Examples:
+      nst decode capture.pcap --keybox test.keybox
+      nst decode capture.pcapng --keybox test.keybox --json | jq -r .verdict | sort | uniq -c
+      tcpdump -w - port 48879 | nst decode - --keybox test.keybox
+
+    Exit status: 0 if every record is OK or unverified, 1 if any has another verdict, 2 for
+    a file that is not a capture or is damaged (what comes before the damage is decoded).
+    """
+    observer = Observer(load_keybox(keybox) if keybox else None, window_ns=window * _MS)
+    line = _json_line if as_json else _text_line
+    verdicts: Counter[str] = Counter()
+    damage: InputError | None = None
+    try:
+        with _open(file) as capture:
+            frames = _watched(read_frames(capture, file), capture)
+            for observation in observe_frames(frames, observer, ports):
+                verdicts[observation.verdict or UNVERIFIED] += 1
+                click.echo(line(observation))
+    except CaptureError as error:
+        damage = InputError(str(error))
+    except OSError as error:
+        damage = os_error(error, file)
+    for reason, count in sorted(observer.skipped.items()):
+        warn(f"{file}: skipped {count} {reason}")
+    if damage is not None:
+        raise damage
+    if not as_json:
+        click.echo(_summary(verdicts), err=True)
+    sys.exit(1 if verdicts.keys() - {Verdict.OK, UNVERIFIED} else 0)
+
+
+def _open(file: str) -> BinaryIO:
+    return sys.stdin.buffer if file == "-" else Path(file).open("rb")
+
+
+def _watched(frames: Iterator[Frame], capture: BinaryIO) -> Iterator[Frame]:
+    """The frames, with a progress bar where someone waits and sees no lines go by."""
+    if sys.stdout.isatty() or not sys.stderr.isatty() or not capture.seekable():
+        yield from frames
+        return
+    from rich.console import Console
+    from rich.progress import Progress
+
+    total = Path(capture.name).stat().st_size
+    with Progress(console=Console(stderr=True), transient=True) as progress:
+        task = progress.add_task("Decoding", total=total)
+        for frame in frames:
+            if frame.number % _PROGRESS_EVERY == 0:
+                progress.update(task, completed=capture.tell())
+            yield frame
+
+
+def _json_line(observation: Observation) -> str:
+    return json.dumps(observation.as_dict())
+
+
+def _text_line(observation: Observation) -> str:
+    seconds, fraction = divmod(observation.time, NS)
+    time = datetime.fromtimestamp(seconds, UTC)
+    verdict = observation.verdict
+    words = [
+        f"{observation.frame:>6}",
+        f"{time:%H:%M:%S}.{fraction:09}",
+        f"{observation.src} > {observation.dst}",
+        observation.transport.value,
+    ]
+    if observation.header is not None:
+        words.append(_header_text(observation.header))
+    words.append(_styled(verdict))
+    if observation.plaintext:
+        words.append(_preview(observation.plaintext))
+    if observation.note:
+        words.append(f"({observation.note})")
+    return "  ".join(words)
+
+
+def _header_text(header: Header) -> str:
+    suite = SUITES.get(header.cipher_id)
+    name = suite.name if suite else f"cipher {header.cipher_id}"
+    return f"{name} kid {header.kid} seq {header.counter} len {header.transport_len}"
+
+
+def _styled(verdict: Verdict | None) -> str:
+    if verdict is None:
+        return click.style(f"[{UNVERIFIED}]", fg="yellow")
+    return click.style(f"[{verdict}]", fg="green" if verdict is Verdict.OK else "red")
+
+
+def _preview(plaintext: bytes) -> str:
+    shown = "".join(chr(c) if 32 <= c < 127 else "." for c in plaintext[:_PREVIEW])
+    return f"{shown}..." if len(plaintext) > _PREVIEW else shown
+
+
+def _summary(verdicts: Counter[str]) -> str:
+    total = verdicts.total()
+    each = ", ".join(f"{count} {name}" for name, count in verdicts.most_common())
+    return f"{total} record{'' if total == 1 else 's'}" + (f": {each}" if each else "")
