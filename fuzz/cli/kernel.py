@@ -19,10 +19,14 @@ def command() -> None:
 @command.command(epilog="Example: nst-fuzz kernel fetch debian-6.12")
 @click.argument("name", default=kernels.DEFAULT)
 @click.option("--again", is_flag=True, help="Fetch the newest build even if one is there.")
-def fetch(name: str, again: bool) -> None:
+@click.option("--quiet", is_flag=True, help="Say nothing if there is nothing to do.")
+def fetch(name: str, again: bool, quiet: bool) -> None:
     """Put the image, modules and headers of kernel NAME into the cache."""
-    found = kernels.fetch(name, again=again)
-    click.echo(f"{found.name}: {found.release} in {found.root}")
+    found = kernels.fetch(
+        name, again=again, progress=lambda text: click.echo(f"kernel: {text}", err=True)
+    )
+    if not quiet:
+        click.echo(f"{found.name}: {found.release} in {found.root}")
 
 
 @command.command(name="list")

@@ -11,6 +11,7 @@ import os
 import re
 import shutil
 import subprocess
+from collections.abc import Callable
 from pathlib import Path
 
 from fuzz.guest.errors import SetupError
@@ -21,7 +22,7 @@ SOURCES_HINT = (
 )
 
 
-def fetch_kernel(image_pattern: str, into: Path) -> None:
+def fetch_kernel(image_pattern: str, into: Path, progress: Callable[[str], None]) -> None:
     """Unpack the newest kernel whose image package matches `image_pattern` into `into`.
 
     The pattern's first group is the kernel release. `into` gets the layout that
@@ -36,7 +37,9 @@ def fetch_kernel(image_pattern: str, into: Path) -> None:
     packages = [f"linux-image-{release}", headers, *_companions(headers)]
     download = into / "download"
     download.mkdir()
+    progress(f"downloading {', '.join(packages)}")
     _run("apt-get", "download", "--quiet", *packages, cwd=download)
+    progress("unpacking")
     for package in sorted(download.glob("*.deb")):
         _run("dpkg", "-x", str(package), str(into))
     shutil.rmtree(download)

@@ -52,7 +52,12 @@ echo started >&"$status"
 
 run() {
 	echo 0 >"$group/cgroup.procs"
-	exec {status}>&-
+	# Of what this script and its parents opened, the command gets its streams alone.
+	local fd
+	for fd in "/proc/$BASHPID/fd"/*; do
+		fd=${fd##*/}
+		((fd < 3)) || exec {fd}>&-
+	done
 	exec "$@" env -i "${environment[@]}" "${argv[@]}"
 }
 

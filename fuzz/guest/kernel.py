@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import shutil
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -83,10 +84,13 @@ def find(name: str = DEFAULT) -> Kernel:
     return Kernel(name, root, release)
 
 
-def fetch(name: str = DEFAULT, *, again: bool = False) -> Kernel:
+def fetch(
+    name: str = DEFAULT, *, again: bool = False, progress: Callable[[str], None] = lambda _: None
+) -> Kernel:
     """Put a kernel's image, modules and headers into the cache; need not be root.
 
     Nothing is done if it is there already, unless `again` asks for the newest build.
+    `progress` is called with a line of text before each long step.
     Raises SetupError if apt does not offer it, or if its compiler is missing.
     """
     wanted = spec(name)
@@ -94,7 +98,7 @@ def fetch(name: str = DEFAULT, *, again: bool = False) -> Kernel:
     with cache.locked(root):
         if again or not (root / "release").exists():
             with cache.publishing(root) as fresh:
-                debian.fetch_kernel(wanted.image, fresh)
+                debian.fetch_kernel(wanted.image, fresh, progress)
     found = find(name)
     compiler = debian.compiler(found.build)
     if shutil.which(compiler) is None:

@@ -1,0 +1,70 @@
+#!/bin/bash
+# SPDX-License-Identifier: GPL-2.0-or-later
+#
+# Makes a fresh Debian 12 able to build, test and fuzz: system packages, the virtual
+# environment .venv with the project in it, and the guests' kernel in the user's
+# cache. What is there already is left alone; run twice, the second run does nothing.
+
+set -euo pipefail
+cd "$(dirname "$0")/.."
+
+packages=(
+	# the virtual environment
+	python3-venv
+	# kernel modules and guest programs; kbuild's tools need the two libraries
+	gcc libc6-dev libelf1 libssl3 make sparse
+	# guests; virtme-ng looks into kernel images with file
+	busybox-static cpio file kmod qemu-system-x86 util-linux
+)
+python=${PYTHON:-/usr/bin/python3}
+
+say() {
+	echo "setup: $*" >&2
+}
+
+system_packages() {
+	local missing=() package
+	if ! command -v dpkg-query >/dev/null; then
+		say "no dpkg-query here: NST is built on Debian 12, with ${packages[*]}"
+		exit 1
+	fi
+	for package in "${packages[@]}"; do
+		[[ ${installed[$package]:-} ]] || missing+=("$package")
+	done
+	[[ ${missing[*]} ]] || return 0
+	local install=(apt-get install --yes --no-install-recommends "${missing[@]}")
+	if ((EUID != 0)); then
+		say "packages are missing; as root, run:"
+		say "  apt-get update && ${install[*]}"
+		exit 1
+	fi
+	say "installing ${missing[*]}"
+	apt-get update --quiet
+	DEBIAN_FRONTEND=noninteractive "${install[@]}" -o DPkg::Lock::Timeout=600
+}
+
+# The stamp is written last: an environment without it is not trusted.
+virtual_environment() {
+	local stamp=.venv/.complete wanted
+	wanted=$(cat pyproject.toml; echo "$PWD"; "$python" --version)
+	[[ ! -e $stamp || $(<"$stamp") != "$wanted" ]] || return 0
+	say "installing the project and what it needs into .venv"
+	if [[ ! -e $stamp ]]; then
+		rm -rf .venv
+		"$python" -m venv .venv
+	fi
+	.venv/bin/pip install --quiet --disable-pip-version-check --editable '.[test,lint]'
+	echo "$wanted" >"$stamp"
+}
+
+declare -A installed=()
+while read -r status package; do
+	[[ $status != ii ]] || installed[$package]=yes
+done < <(dpkg-query --show --showformat='${db:Status-Abbrev} ${Package}\n' "${packages[@]}" 2>/dev/null)
+
+# Two runs at once, by two make targets say, take turns.
+exec {lock}>.setup.lock
+flock "$lock"
+system_packages
+virtual_environment
+.venv/bin/nst-fuzz kernel fetch --quiet
