@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The initiator's end of a TCP connection, segment by segment.
+
+The link loses nothing, so there is no retransmission; what is sent, in which
+pieces and when is the caller's decision.
+"""
+
+from __future__ import annotations
+
+import time
+
+from fuzz.net.host import Host
+from fuzz.net.tcp import Segment, TcpFlag
+
+_WINDOW = 65535
+_MODULO = 0xFFFFFFFF
+
+
+class Refused(Exception):
+    """The peer answered SYN with a reset, or not at all."""
+
+
+class Connection:
+    """A connection from the host to its peer.
+
+    Attributes:
+        received: bytes that the peer sent, in order.
+        ended: the peer sent FIN.
+        reset: the peer sent RST.
+    """
+
+    def __init__(
+        self, host: Host, *, own_port: int, peer_port: int, family: int = 4, isn: int = 0
+    ) -> None:
+        """Describe it; `isn` is our initial sequence number. Nothing is sent yet."""
+        self._host = host
+        self._family = family
+        self._own_port = own_port
+        self._peer_port = peer_port
+        self._next = isn
+        self._expected = 0
+        self._queue = host.open(family, own_port, peer_port)
+        self.received = bytearray()
+        self.ended = False
+        self.reset = False
+
+    def connect(self, timeout: float) -> None:
+        """Send SYN and wait for the answer, `timeout` seconds at most.
+
+        The handshake's last ACK is not sent: `ack`, or any segment, is one.
+
+        Raises:
+            Refused: there was a reset, or no answer.
+        """
+        self._host.transmit([self._frame(TcpFlag.SYN)])
+        deadline = time.monotonic() + timeout
+        while not self._queue:
+            if not self._host.poll_until(deadline):
+                raise Refused(f"no answer to SYN within {timeout:g} s")
+        answer = self._queue.popleft()
+        if answer.flags & TcpFlag.RST:
+            self.reset = True
+            raise Refused("SYN was answered with a reset")
+        self._expected = (answer.seq + answer.length) & _MODULO
+
+    def ack(self) -> bytes:
+        """A frame that acknowledges what was received."""
+        return self._frame(TcpFlag.ACK)
+
+    def data(self, payload: bytes) -> bytes:
+        """A frame with the next bytes of the stream."""
+        return self._frame(TcpFlag.ACK | TcpFlag.PSH, payload)
+
+    def fin(self) -> bytes:
+        """A frame that ends our direction."""
+        return self._frame(TcpFlag.ACK | TcpFlag.FIN)
+
+    def rst(self) -> bytes:
+        """A frame that aborts the connection."""
+        return self._frame(TcpFlag.RST | TcpFlag.ACK)
+
+    def take(self) -> None:
+        """Take in the segments that have arrived; the caller acknowledges."""
+        while self._queue:
+            segment = self._queue.popleft()
+            if segment.flags & TcpFlag.RST:
+                self.reset = True
+            elif segment.seq == self._expected:
+                self.received += segment.payload
+                self._expected = (self._expected + segment.length) & _MODULO
+                self.ended |= bool(segment.flags & TcpFlag.FIN)
+
+    def close(self) -> None:
+        """Forget the connection."""
+        self._host.close(self._family, self._own_port, self._peer_port)
+
+    def _frame(self, flags: TcpFlag, payload: bytes = b"") -> bytes:
+        segment = Segment(
+            self._own_port,
+            self._peer_port,
+            self._next,
+            self._expected if flags & TcpFlag.ACK else 0,
+            flags,
+            _WINDOW,
+            payload,
+        )
+        self._next = (self._next + segment.length) & _MODULO
+        return self._host.segment(segment, self._family)

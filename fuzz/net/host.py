@@ -1,0 +1,128 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The campaign's end of a guest's link: a host with one peer."""
+
+from __future__ import annotations
+
+import socket
+import time
+from collections import deque
+from collections.abc import Iterable
+
+from fuzz.net import arp, tcp, udp
+from fuzz.net.ethernet import ARP, IPV4, IPV6, Frame, Station
+from fuzz.net.ip import TCP, UDP, Packet, packets, parse_ipv4, parse_ipv6
+from fuzz.net.tcp import Segment, TcpFlag
+from fuzz.net.udp import Datagram
+
+_FRAME_BYTES = 65536
+
+
+class Host:
+    """Sends and receives IP over a socket whose datagrams are Ethernet frames.
+
+    Nothing runs by itself: `poll` takes in what has arrived. Datagrams wait in
+    `datagrams`, segments of connections that were `open`ed in their own queues; a
+    segment for no open connection is answered with a reset.
+    """
+
+    def __init__(self, link: socket.socket, own: Station, peer: Station) -> None:
+        self._link = link
+        self.own = own
+        self.peer = peer
+        self.datagrams: deque[Datagram] = deque()
+        self._connections: dict[tuple[int, int, int], deque[Segment]] = {}
+        self._ident = 0
+
+    def transmit(self, frames: Iterable[bytes]) -> None:
+        """Send frames in order; blocks while the guest's queue is full."""
+        for frame in frames:
+            self._link.send(frame)
+
+    def datagram(
+        self, payload: bytes, *, source_port: int, destination_port: int, family: int = 4
+    ) -> list[bytes]:
+        """The frames that carry a UDP datagram to the peer, several if it needs fragments."""
+        source, destination = self.own.ip(family), self.peer.ip(family)
+        data = udp.segment(source, destination, source_port, destination_port, payload)
+        return self._frames(family, UDP, data)
+
+    def segment(self, segment: Segment, family: int = 4) -> bytes:
+        """The frame that carries a TCP segment to the peer."""
+        data = segment.pack(self.own.ip(family), self.peer.ip(family))
+        return self._frames(family, TCP, data)[0]
+
+    def open(self, family: int, own_port: int, peer_port: int) -> deque[Segment]:
+        """Have the segments of a connection put into the queue that is returned."""
+        return self._connections.setdefault((family, own_port, peer_port), deque())
+
+    def close(self, family: int, own_port: int, peer_port: int) -> None:
+        """Forget a connection: what still comes for it is answered with a reset."""
+        self._connections.pop((family, own_port, peer_port), None)
+
+    def poll(self, timeout: float) -> bool:
+        """Take in one frame; False if none came within `timeout` seconds."""
+        self._link.settimeout(max(timeout, 1e-6))
+        try:
+            data = self._link.recv(_FRAME_BYTES)
+        except TimeoutError:
+            return False
+        finally:
+            self._link.settimeout(None)
+        frame = Frame.unpack(data)
+        if frame is not None:
+            self._take(frame)
+        return True
+
+    def poll_until(self, deadline: float) -> bool:
+        """Like `poll`, until a point of the monotonic clock."""
+        return self.poll(deadline - time.monotonic())
+
+    def _frames(self, family: int, protocol: int, data: bytes) -> list[bytes]:
+        self._ident = (self._ident + 1) & 0xFFFF
+        ethertype = IPV4 if family == 4 else IPV6
+        source, destination = self.own.ip(family), self.peer.ip(family)
+        return [
+            Frame(self.peer.mac, self.own.mac, ethertype, packet).pack()
+            for packet in packets(source, destination, protocol, data, ident=self._ident)
+        ]
+
+    def _take(self, frame: Frame) -> None:
+        answer: bytes | None = None
+        if frame.ethertype == ARP:
+            answer = arp.arp_reply(self.own, frame.payload)
+        elif frame.ethertype == IPV4:
+            answer = self._packet(parse_ipv4(frame.payload), frame.source)
+        elif frame.ethertype == IPV6:
+            answer = self._packet(parse_ipv6(frame.payload), frame.source)
+        if answer is not None:
+            self.transmit([answer])
+
+    def _packet(self, packet: Packet | None, mac: bytes) -> bytes | None:
+        if packet is None:
+            return None
+        if packet.protocol == TCP and (segment := tcp.Segment.parse(packet)) is not None:
+            return self._segment(packet.family, segment)
+        if packet.destination != self.own.ip(packet.family):
+            return arp.neighbour_advertisement(self.own, mac, packet)
+        if packet.protocol == UDP and (datagram := Datagram.parse(packet)) is not None:
+            self.datagrams.append(datagram)
+            return None
+        return arp.neighbour_advertisement(self.own, mac, packet)
+
+    def _segment(self, family: int, segment: Segment) -> bytes | None:
+        key = (family, segment.destination_port, segment.source_port)
+        queue = self._connections.get(key)
+        if queue is not None:
+            queue.append(segment)
+            return None
+        if segment.flags & TcpFlag.RST:
+            return None
+        reset = Segment(
+            segment.destination_port,
+            segment.source_port,
+            segment.ack,
+            (segment.seq + segment.length) & 0xFFFFFFFF,
+            TcpFlag.RST | TcpFlag.ACK,
+            0,
+        )
+        return self.segment(reset, family)
