@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Asking the target program: one request, one reply, over the guest's link."""
+
+from __future__ import annotations
+
+import itertools
+import os
+import time
+from collections.abc import Sequence
+
+from fuzz.net.host import Host
+from fuzz.target.wire import Op, Reply, parse_reply, request
+
+CONTROL_PORT = 48880
+_OWN_PORT = 4000
+
+
+class TargetSilent(Exception):
+    """The target did not answer in time."""
+
+
+class TargetRefused(Exception):
+    """The target answered with an error."""
+
+
+class TargetClient:
+    """Requests to the target program of one guest."""
+
+    def __init__(self, host: Host) -> None:
+        self._host = host
+        self._seq = itertools.count(1)
+
+    def ask(
+        self,
+        op: Op,
+        data: bytes = b"",
+        *,
+        before: Sequence[bytes] = (),
+        timeout: float,
+        family: int = 4,
+        port: int = 0,
+        value: int = 0,
+    ) -> Reply:
+        """Send the frames `before` and a request in one go, and wait for its reply.
+
+        The reply shows the guest after those frames. Other datagrams that arrive stay
+        in the host's queue.
+
+        Raises:
+            TargetSilent: no reply within `timeout` seconds.
+        """
+        seq = next(self._seq)
+        message = request(seq, op, data, family=family, port=port, value=value)
+        self._host.transmit(before)
+        self._host.transmit(
+            self._host.datagram(message, source_port=_OWN_PORT, destination_port=CONTROL_PORT)
+        )
+        deadline = time.monotonic() + timeout
+        while True:
+            for datagram in tuple(self._host.datagrams):
+                if datagram.source_port != CONTROL_PORT:
+                    continue
+                self._host.datagrams.remove(datagram)
+                reply = parse_reply(datagram.payload)
+                if reply is not None and reply.seq == seq:
+                    return reply
+            if not self._host.poll_until(deadline):
+                raise TargetSilent(f"the target did not answer within {timeout:g} s")
+
+    def read(self, path: str, timeout: float) -> str:
+        """The first 1000 bytes of a file in the guest.
+
+        Raises:
+            TargetSilent: no reply in time.
+            TargetRefused: it cannot be read.
+        """
+        reply = self.ask(Op.READ, path.encode(), timeout=timeout)
+        return _accepted(reply, f"reading {path}").text
+
+    def write(self, path: str, contents: bytes, timeout: float) -> None:
+        """Write a file in the guest with one write(2).
+
+        Raises:
+            TargetSilent: no reply in time.
+            TargetRefused: it cannot be written.
+        """
+        reply = self.ask(Op.WRITE, path.encode() + b"\0" + contents, timeout=timeout)
+        _accepted(reply, f"writing {path}")
+
+    def set_clock(self, ns: int, timeout: float) -> None:
+        """Set the guest's real-time clock, ns since 1970.
+
+        Raises:
+            TargetSilent: no reply in time.
+            TargetRefused: the clock cannot be set.
+        """
+        _accepted(self.ask(Op.CLOCK, value=ns, timeout=timeout), "setting the clock")
+
+
+def _accepted(reply: Reply, what: str) -> Reply:
+    if reply.error:
+        raise TargetRefused(f"{what} in the guest: {os.strerror(reply.error)}")
+    return reply

@@ -1,0 +1,384 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The receiver in a campaign's guest.
+ *
+ * It listens on AF_NST, stream and datagram, over IPv4 and IPv6, and is told over a plain
+ * UDP socket on the same interface what to do. Frames of a case and the request that
+ * follows them pass one queue in order, so when a request is read the kernel has taken
+ * in the whole case: what it made of it is there to be collected, without waiting.
+ *
+ * fuzz/target/wire.py is the other end; both describe the messages (big-endian).
+ */
+#define _GNU_SOURCE
+#include <arpa/inet.h>
+#include <endian.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <linux/ethtool.h>
+#include <linux/sockios.h>
+#include <net/if.h>
+#include <netinet/in.h>
+#include <poll.h>
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/socket.h>
+#include <time.h>
+#include <unistd.h>
+
+#define REQUEST_MAGIC 0x4e535451 /* NSTQ */
+#define REPLY_MAGIC 0x4e535452	 /* NSTR */
+#define NST_PROTO_INET 0
+#define NST_PROTO_INET6 10
+/* Items and statistics together fit one frame of 1500 bytes. */
+#define MAX_ITEMS 32
+#define MAX_TEXT 1000
+#define BACKLOG 128
+#define RECEIVE_BUFFER (8 << 20)
+
+enum op {
+	OP_COLLECT = 1, /* report all that was received and the counters */
+	OP_SEND = 2,	/* send data as an NST datagram to (the asker's address, port) */
+	OP_CLOCK = 3,	/* set CLOCK_REALTIME to value */
+	OP_WRITE = 4,	/* data is PATH NUL CONTENTS: write CONTENTS with one write(2) */
+	OP_READ = 5,	/* data is PATH: return what it holds, as text */
+};
+
+enum kind { KIND_DGRAM = 1, KIND_STREAM = 2 };
+
+struct request {
+	uint32_t magic;
+	uint32_t seq;
+	uint8_t op;
+	uint8_t family; /* 4 or 6, for OP_SEND */
+	uint16_t port;
+	uint64_t value;
+	char data[];
+} __attribute__((packed));
+
+struct item {
+	uint8_t kind;
+	uint8_t family;
+	/* errno of the last recv; 0 for a datagram and for the end of a stream. */
+	uint16_t error;
+	uint32_t length;
+	uint32_t crc; /* CRC-32 of the plaintext */
+} __attribute__((packed));
+
+struct reply {
+	uint32_t magic;
+	uint32_t seq;
+	uint8_t op;
+	uint8_t unused;
+	uint16_t items; /* how many there were; at most MAX_ITEMS follow */
+	uint32_t error; /* errno of the operation */
+	uint64_t drained; /* CLOCK_REALTIME after collecting, before reading the counters */
+	uint64_t done;	  /* and after */
+	uint64_t taint;
+	char data[MAX_ITEMS * sizeof(struct item) + MAX_TEXT];
+} __attribute__((packed));
+
+static char buffer[1 << 17];
+static struct item items[MAX_ITEMS];
+static unsigned int n_items;
+
+static int datagrams[2], listeners[2]; /* IPv4, IPv6 */
+static int stat_fd, taint_fd;
+
+static void die(const char *what)
+{
+	fprintf(stderr, "nst-target: %s: %s\n", what, strerror(errno));
+	exit(1);
+}
+
+static uint32_t crc_table[256];
+
+static void crc_init(void)
+{
+	for (uint32_t i = 0; i < 256; i++) {
+		uint32_t crc = i;
+
+		for (int bit = 0; bit < 8; bit++)
+			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
+		crc_table[i] = crc;
+	}
+}
+
+static uint32_t crc32(uint32_t crc, const char *data, size_t length)
+{
+	crc = ~crc;
+	while (length--)
+		crc = crc >> 8 ^ crc_table[(crc ^ (uint8_t)*data++) & 0xff];
+	return ~crc;
+}
+
+static uint64_t now(void)
+{
+	struct timespec ts;
+
+	clock_gettime(CLOCK_REALTIME, &ts);
+	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
+}
+
+static int bound_socket(int family, int type, int v6, int port)
+{
+	int protocol = v6 ? NST_PROTO_INET6 : NST_PROTO_INET;
+	int fd = socket(family, type | SOCK_NONBLOCK, protocol);
+	int one = 1, size = RECEIVE_BUFFER;
+	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+
+	if (fd < 0)
+		die("socket");
+	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
+	/* Several of the longest datagrams have to wait at once. */
+	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
+	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
+		die("IPV6_V6ONLY");
+	if (v6 ? bind(fd, (void *)&in6, sizeof(in6)) : bind(fd, (void *)&in, sizeof(in)))
+		die("bind");
+	if (type == SOCK_STREAM && listen(fd, BACKLOG))
+		die("listen");
+	return fd;
+}
+
+/* GRO holds TCP segments back for the rest of a poll, and then a request overtakes them. */
+static void disable_gro(const char *interface)
+{
+	struct ethtool_value off = { .cmd = ETHTOOL_SGRO, .data = 0 };
+	struct ifreq request = { .ifr_data = (void *)&off };
+	int fd = socket(AF_INET, SOCK_DGRAM, 0);
+
+	strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
+	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request))
+		die("disabling GRO");
+	close(fd);
+}
+
+static void add_item(int kind, int v6, int error, uint32_t length, uint32_t crc)
+{
+	if (n_items < MAX_ITEMS)
+		items[n_items] = (struct item){
+			.kind = kind,
+			.family = v6 ? 6 : 4,
+			.error = htobe16(error),
+			.length = htobe32(length),
+			.crc = htobe32(crc),
+		};
+	n_items++;
+}
+
+static void collect_datagrams(int v6)
+{
+	for (;;) {
+		ssize_t n = recv(datagrams[v6], buffer, sizeof(buffer), 0);
+
+		if (n < 0 && errno == EAGAIN)
+			return;
+		if (n < 0) {
+			add_item(KIND_DGRAM, v6, errno, 0, 0);
+			return;
+		}
+		add_item(KIND_DGRAM, v6, 0, n, crc32(0, buffer, n));
+	}
+}
+
+/* Read a connection to its end, its error, or the end of what came; then close it. */
+static void collect_stream(int fd, int v6)
+{
+	uint32_t length = 0, crc = 0;
+	ssize_t n;
+
+	while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0) {
+		crc = crc32(crc, buffer, n);
+		length += n;
+	}
+	add_item(KIND_STREAM, v6, n < 0 ? errno : 0, length, crc);
+	close(fd);
+}
+
+static void collect(void)
+{
+	for (int v6 = 0; v6 < 2; v6++) {
+		int fd;
+
+		collect_datagrams(v6);
+		while ((fd = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK)) >= 0)
+			collect_stream(fd, v6);
+		if (errno != EAGAIN)
+			add_item(KIND_STREAM, v6, errno, 0, 0);
+	}
+}
+
+static int send_datagram(struct sockaddr_in peer, const struct request *request, size_t length)
+{
+	struct sockaddr_in6 peer6 = { .sin6_family = AF_INET6, .sin6_port = request->port };
+	ssize_t n;
+
+	if (request->family == 6) {
+		/* The peer's IPv6 address leads the data. */
+		if (length < sizeof(peer6.sin6_addr))
+			return EINVAL;
+		memcpy(&peer6.sin6_addr, request->data, sizeof(peer6.sin6_addr));
+		n = sendto(datagrams[1], request->data + sizeof(peer6.sin6_addr),
+			   length - sizeof(peer6.sin6_addr), 0, (void *)&peer6, sizeof(peer6));
+	} else {
+		peer.sin_port = request->port;
+		n = sendto(datagrams[0], request->data, length, 0, (void *)&peer, sizeof(peer));
+	}
+	return n < 0 ? errno : 0;
+}
+
+static int set_clock(uint64_t ns)
+{
+	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
+
+	return clock_settime(CLOCK_REALTIME, &ts) ? errno : 0;
+}
+
+static int write_file(char *data, size_t length)
+{
+	char *end = memchr(data, 0, length);
+	size_t skip;
+	int fd, error;
+
+	if (!end)
+		return EINVAL;
+	skip = end + 1 - data;
+	fd = open(data, O_WRONLY);
+	if (fd < 0)
+		return errno;
+	error = write(fd, data + skip, length - skip) < 0 ? errno : 0;
+	close(fd);
+	return error;
+}
+
+static int read_file(const char *path, char *out, size_t *length)
+{
+	int fd = open(path, O_RDONLY);
+	ssize_t n = 0;
+	int error = 0;
+
+	*length = 0;
+	if (fd < 0)
+		return errno;
+	while (*length < MAX_TEXT && (n = read(fd, out + *length, MAX_TEXT - *length)) > 0)
+		*length += n;
+	if (n < 0)
+		error = errno;
+	close(fd);
+	return error;
+}
+
+static size_t reread(int fd, char *out, size_t size)
+{
+	size_t length = 0;
+	ssize_t n;
+
+	lseek(fd, 0, SEEK_SET);
+	while (length < size && (n = read(fd, out + length, size - length)) > 0)
+		length += n;
+	return length;
+}
+
+static void serve(int control)
+{
+	struct sockaddr_in peer;
+	socklen_t peer_length = sizeof(peer);
+	struct reply reply = { .magic = htobe32(REPLY_MAGIC) };
+	ssize_t n = recvfrom(control, buffer, sizeof(buffer) - 1, 0, (void *)&peer, &peer_length);
+	/* The buffer is used again while the request is carried out. */
+	struct request *request;
+	size_t data, text = 0;
+	uint32_t error = 0;
+	char taint[24];
+
+	if (n < (ssize_t)sizeof(*request))
+		return;
+	request = malloc(n + 1);
+	if (!request)
+		die("malloc");
+	memcpy(request, buffer, n);
+	((char *)request)[n] = 0;
+	if (be32toh(request->magic) != REQUEST_MAGIC) {
+		free(request);
+		return;
+	}
+	data = n - sizeof(*request);
+	n_items = 0;
+
+	switch (request->op) {
+	case OP_COLLECT:
+		collect();
+		break;
+	case OP_SEND:
+		error = send_datagram(peer, request, data);
+		break;
+	case OP_CLOCK:
+		error = set_clock(be64toh(request->value));
+		break;
+	case OP_WRITE:
+		error = write_file(request->data, data);
+		break;
+	case OP_READ:
+		error = read_file(request->data, reply.data, &text);
+		break;
+	default:
+		error = EOPNOTSUPP;
+	}
+	reply.seq = request->seq;
+	reply.op = request->op;
+	reply.items = htobe16(n_items);
+	reply.error = htobe32(error);
+	reply.drained = htobe64(now());
+	if (n_items > MAX_ITEMS)
+		n_items = MAX_ITEMS;
+	if (request->op != OP_READ) {
+		memcpy(reply.data, items, n_items * sizeof(struct item));
+		text = n_items * sizeof(struct item);
+		text += reread(stat_fd, reply.data + text, MAX_TEXT);
+	}
+	reply.done = htobe64(now());
+	taint[reread(taint_fd, taint, sizeof(taint) - 1)] = 0;
+	reply.taint = htobe64(strtoull(taint, NULL, 10));
+	free(request);
+	sendto(control, &reply, offsetof(struct reply, data) + text, 0, (void *)&peer,
+	       peer_length);
+}
+
+int main(int argc, char **argv)
+{
+	int family, port, control_port, control;
+
+	if (argc != 5) {
+		fprintf(stderr, "usage: nst_target FAMILY PORT CONTROL-PORT INTERFACE\n");
+		return 2;
+	}
+	family = atoi(argv[1]);
+	port = atoi(argv[2]);
+	control_port = atoi(argv[3]);
+	crc_init();
+	disable_gro(argv[4]);
+
+	stat_fd = open("/proc/net/nst_stat", O_RDONLY);
+	if (stat_fd < 0)
+		die("/proc/net/nst_stat");
+	taint_fd = open("/proc/sys/kernel/tainted", O_RDONLY);
+	if (taint_fd < 0)
+		die("/proc/sys/kernel/tainted");
+	for (int v6 = 0; v6 < 2; v6++) {
+		datagrams[v6] = bound_socket(family, SOCK_DGRAM, v6, port);
+		listeners[v6] = bound_socket(family, SOCK_STREAM, v6, port);
+	}
+	control = bound_socket(AF_INET, SOCK_DGRAM, 0, control_port);
+	fprintf(stderr, "nst-target: ready\n");
+	for (;;) {
+		struct pollfd ready = { .fd = control, .events = POLLIN };
+
+		if (poll(&ready, 1, -1) > 0)
+			serve(control);
+	}
+}

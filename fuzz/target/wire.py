@@ -1,0 +1,106 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Messages between a campaign and the target program (`nst_target.c`), big-endian."""
+
+from __future__ import annotations
+
+import struct
+from enum import IntEnum
+from typing import NamedTuple
+
+_REQUEST = struct.Struct(">IIBBHQ")
+_REPLY = struct.Struct(">IIBxHIQQQ")
+_ITEM = struct.Struct(">BBHII")
+_REQUEST_MAGIC = 0x4E535451
+_REPLY_MAGIC = 0x4E535452
+MAX_ITEMS = 32
+"""How many received datagrams and connections one reply can tell of."""
+
+
+class Op(IntEnum):
+    """What the target is asked to do."""
+
+    COLLECT = 1
+    """Receive all there is; report it and the counters."""
+    SEND = 2
+    """Send the data as an NST datagram to the asker (IPv6: the data begin with its address)."""
+    CLOCK = 3
+    """Set the real-time clock to the value, ns since 1970."""
+    WRITE = 4
+    """The data are PATH NUL CONTENTS: write CONTENTS with one write(2)."""
+    READ = 5
+    """The data are PATH: return its first 1000 bytes."""
+
+
+class Kind(IntEnum):
+    """What an item tells of."""
+
+    DGRAM = 1
+    STREAM = 2
+
+
+class Item(NamedTuple):
+    """Something received: one datagram, or one connection from accept to its end.
+
+    Attributes:
+        kind: datagram or stream.
+        family: 4 or 6.
+        error: errno of the last recv; 0 for a datagram and for a stream's end of file,
+            EAGAIN for a stream that has not ended.
+        length: bytes of plaintext.
+        crc: their CRC-32 (as `zlib.crc32`).
+    """
+
+    kind: Kind
+    family: int
+    error: int
+    length: int
+    crc: int
+
+
+class Reply(NamedTuple):
+    """The target's answer.
+
+    Attributes:
+        seq: that of the request.
+        op: that of the request.
+        error: errno of the operation, 0 if it succeeded.
+        items: what was received, at most `MAX_ITEMS`.
+        received: how many items there were.
+        drained: the guest's real-time clock when all was received, ns.
+        done: the same after reading the counters, ns.
+        taint: the kernel's taint flags.
+        text: /proc/net/nst_stat, or the file that was read.
+    """
+
+    seq: int
+    op: Op
+    error: int
+    items: tuple[Item, ...]
+    received: int
+    drained: int
+    done: int
+    taint: int
+    text: str
+
+
+def request(
+    seq: int, op: Op, data: bytes = b"", *, family: int = 4, port: int = 0, value: int = 0
+) -> bytes:
+    """One request, to be sent to the target's control port."""
+    return _REQUEST.pack(_REQUEST_MAGIC, seq, op, family, port, value) + data
+
+
+def parse_reply(data: bytes) -> Reply | None:
+    """Read a reply; `None` if it is none."""
+    if len(data) < _REPLY.size:
+        return None
+    magic, seq, op, received, error, drained, done, taint = _REPLY.unpack_from(data)
+    if magic != _REPLY_MAGIC:
+        return None
+    kept = min(received, MAX_ITEMS)
+    end = _REPLY.size + kept * _ITEM.size
+    items = tuple(
+        Item(Kind(kind), *rest) for kind, *rest in _ITEM.iter_unpack(data[_REPLY.size : end])
+    )
+    text = data[end:].decode("ascii", "replace")
+    return Reply(seq, Op(op), error, items, received, drained, done, taint, text)
