@@ -51,7 +51,7 @@ class Epoch:
     (:mod:`.sender` keeps them for those who want it kept).
     """
 
-    __slots__ = ("params", "sealer", "session_id", "suite")
+    __slots__ = ("_okm", "params", "sealer", "session_id", "suite")
 
     def __init__(self, key: bytes, params: KeyParams, session_id: int) -> None:
         """Derive the session keys from the key box's *key* (32 bytes).
@@ -70,8 +70,16 @@ class Epoch:
         self.params = params
         self.session_id = session_id
         self.suite = suite
-        okm = derive(suite, perturb(key, params.kpos, params.kval), session_id)
-        self.sealer: Gcm | CbcHmac = suite.sealer(okm)
+        self._okm = derive(suite, perturb(key, params.kpos, params.kval), session_id)
+        self.sealer: Gcm | CbcHmac = suite.sealer(self._okm)
+
+    def __getstate__(self) -> tuple[KeyParams, int, bytes]:
+        return self.params, self.session_id, self._okm  # cipher objects cannot be pickled
+
+    def __setstate__(self, state: tuple[KeyParams, int, bytes]) -> None:
+        self.params, self.session_id, self._okm = state
+        self.suite = SUITES[self.params.cipher_id]
+        self.sealer = self.suite.sealer(self._okm)
 
     def __repr__(self) -> str:
         return f"<Epoch {self.suite.name} kid {self.params.kid} session {self.session_id:012x}>"

@@ -11,18 +11,24 @@ from __future__ import annotations
 import random
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import NamedTuple
 
 from .epoch import Epoch
 from .header import (
+    MAGIC,
     MAX_COUNTER,
     MAX_KPOS,
     MAX_SESSION_ID,
     MAX_STREAM_PAYLOAD,
     TOKEN_LEN,
     TOKEN_OFFSET,
+    VERSION,
+    ZERO_TOKEN,
     Flags,
+    Header,
     KeyParams,
     Role,
+    make_nonce,
 )
 from .keybox import KeyBox
 from .suite import SuiteId
@@ -38,6 +44,40 @@ class Pins:
     """The ``kid`` values to draw from; ``None`` for the whole key box."""
     perturbation: tuple[int, int] | None = None
     """``(kpos, kval)``; ``(0, 0)`` leaves the key as it is."""
+
+
+class Draft(NamedTuple):
+    """A record before it is sealed, for those who want to alter it first.
+
+    Attributes:
+        epoch: its keys.
+        header: as it would go out, but for the token, which is zero.
+        chain: ``T`` of section 5, 16 bytes, or empty.
+    """
+
+    epoch: Epoch
+    header: Header
+    chain: bytes = b""
+
+
+def _draft(
+    epoch: Epoch, length: int, *, now: int, counter: int, flags: Flags, chain: bytes = b""
+) -> Draft:
+    params = epoch.params
+    header = Header(
+        MAGIC,
+        VERSION,
+        params.cipher_id,
+        length,
+        now,
+        make_nonce(epoch.session_id, counter),
+        ZERO_TOKEN,
+        params.kpos,
+        params.kval,
+        params.kid,
+        flags,
+    )
+    return Draft(epoch, header, chain)
 
 
 class _Sender:
@@ -59,10 +99,21 @@ class _Sender:
         self.suite = suite
         """May be changed; starts an epoch."""
         self._pins = pins or Pins()
-        self._rng = rng or random.SystemRandom()
+        self._rng: random.Random = rng or random.SystemRandom()
         self._rekey_records = rekey_records
         self._epoch: Epoch | None = None
         self._counter = 0
+
+    def __getstate__(self) -> dict[str, object]:
+        """Leave out the epoch: a copy that went on with it would use its counters twice."""
+        state = vars(self) | {"_epoch": None}
+        if isinstance(self._rng, random.SystemRandom):
+            state["_rng"] = None
+        return state
+
+    def __setstate__(self, state: dict[str, object]) -> None:
+        vars(self).update(state)
+        self._rng = self._rng or random.SystemRandom()
 
     @property
     def epoch(self) -> Epoch | None:
@@ -109,6 +160,11 @@ class DgramSender(_Sender):
         """
         epoch, counter = self._next()
         return epoch.seal(payload, timestamp=now, counter=counter, flags=Flags.DGRAM)
+
+    def draft(self, length: int, *, now: int) -> Draft:
+        """The next record for a payload of *length* bytes; its counter is used up."""
+        epoch, counter = self._next()
+        return _draft(epoch, length, now=now, counter=counter, flags=Flags.DGRAM)
 
 
 class StreamSender(_Sender):
@@ -164,21 +220,38 @@ class StreamSender(_Sender):
         self._closed = True
         return record
 
-    def _record(self, payload: bytes, now: int, flags: Flags) -> bytes:
+    def draft(self, length: int, *, now: int) -> Draft:
+        """The next record for a payload of *length* bytes; its counter is used up.
+
+        When it has been sealed, :meth:`sealed` must be told the token.
+
+        Raises:
+            ValueError: the direction is closed.
+        """
+        epoch, counter, flags, chain = self._place()
+        return _draft(epoch, length, now=now, counter=counter, flags=flags, chain=chain)
+
+    def sealed(self, token: bytes) -> None:
+        """Note the token of the record last drafted."""
+        self._last_token = token
+        if self.first_token is None:
+            self.first_token = token
+
+    def _place(self) -> tuple[Epoch, int, Flags, bytes]:
+        """Epoch, counter, flags and chain of the next record."""
         if self._closed:
             raise ValueError("this direction of the stream is closed")
         epoch, counter = self._next()
-        chain = b""
         if self._last_token is not None:
-            if counter == 0:
-                chain = self._last_token
-        elif self._bind_to is not None:
-            flags |= Flags.BOUND
-            chain = self._bind_to
+            return epoch, counter, self._flags, self._last_token if counter == 0 else b""
+        if self._bind_to is not None:
+            return epoch, counter, self._flags | Flags.BOUND, self._bind_to
+        return epoch, counter, self._flags, b""
+
+    def _record(self, payload: bytes, now: int, flags: Flags) -> bytes:
+        epoch, counter, common, chain = self._place()
         record = epoch.seal(
-            payload, timestamp=now, counter=counter, flags=self._flags | flags, chain=chain
+            payload, timestamp=now, counter=counter, flags=common | flags, chain=chain
         )
-        self._last_token = record[_TOKEN]
-        if self.first_token is None:
-            self.first_token = self._last_token
+        self.sealed(record[_TOKEN])
         return record
