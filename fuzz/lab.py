@@ -1,0 +1,331 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One guest under test: carrying out cases, and judging them beside the model."""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fuzz.guest.kernel import Kernel
+from fuzz.guest.target import TargetGuest
+from fuzz.net.connection import Connection, Refused
+from fuzz.net.ethernet import MTU, Station
+from fuzz.net.host import Host
+from fuzz.net.tcp import MSS
+from fuzz.oracles.clock import GuestClock, Interval
+from fuzz.oracles.compare import Difference, Observation, compare
+from fuzz.oracles.console import ReportWatch
+from fuzz.oracles.counters import Counters
+from fuzz.oracles.shadow import Expectation, Moment, Shadow, suites_of
+from fuzz.script import Action, Step, connections, patched, unpack
+from fuzz.target.build import build_target
+from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
+from fuzz.target.wire import Op, Reply
+from nst_scapy.header import DEFAULT_PORT
+from nst_scapy.keybox import KeyBox
+from nst_scapy.suite import SuiteId
+
+AF_NST = 18
+READY_SECONDS = 20.0
+ANSWER_SECONDS = 10.0
+"""How long the target may take to answer; a guest under TCG on a busy host is slow."""
+_INTERFACE = "eth0"
+_SETTLE_SECONDS = (0.01, 0.05, 0.25)
+_FIRST_PORT, _LAST_PORT = 10000, 60000
+_UDP_HEADER = 8
+
+
+@dataclass(frozen=True)
+class Execution:
+    """A case that was carried out, and what became of it.
+
+    Attributes:
+        moment: bounds on when it was judged.
+        expected: the model's outcomes, the one that is followed first.
+        seen: what the module made of it.
+        difference: `None` if they agree.
+        strict: only one outcome was right.
+    """
+
+    moment: Moment
+    expected: Expectation
+    seen: Observation
+    difference: Difference | None
+    strict: bool
+
+
+class Lost(Exception):
+    """The guest or its target no longer answers."""
+
+
+class Lab:
+    """A target guest, the user-space host at its other end, and the model beside it."""
+
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        module: Path,
+        keybox: Path,
+        workdir: Path,
+        dgram_sessions: int | None = None,
+    ) -> None:
+        """Describe it; `with` boots the guest.
+
+        `dgram_sessions` sets the size of the DGRAM replay table, for a small one that
+        fills and evicts within a short campaign.
+        """
+        self.keybox = KeyBox.load(keybox)
+        self.guest = TargetGuest(
+            kernel,
+            module=module,
+            keybox=keybox,
+            program=build_target(),
+            workdir=workdir,
+            args=(str(AF_NST), str(DEFAULT_PORT), str(CONTROL_PORT), _INTERFACE),
+        )
+        own = Station.of(TargetGuest.host_mac, TargetGuest.host_ipv4.ip, TargetGuest.host_ipv6.ip)
+        peer = Station.of(TargetGuest.mac, TargetGuest.ipv4.ip, TargetGuest.ipv6.ip)
+        self._host = Host(self.guest.frames, own, peer)
+        self._client = TargetClient(self._host)
+        self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
+        self._dgram_sessions = dgram_sessions
+        self.reports = ReportWatch(self.guest.console)
+        self.boots = 0
+        self.suites: frozenset[SuiteId] = frozenset()
+
+    def __enter__(self) -> Self:
+        self.guest.__enter__()
+        try:
+            self._begin()
+        except BaseException as error:
+            self.guest.__exit__(type(error), error, error.__traceback__)
+            raise
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        self.guest.__exit__(kind, error, trace)
+
+    def restart(self) -> None:
+        """Boot a fresh guest, with a fresh model."""
+        self.guest.restart()
+        self._begin()
+
+    def _begin(self) -> None:
+        """Wait for the guest and take stock of it."""
+        self.guest.wait_ready(READY_SECONDS)
+        self.guest.console.wait_for(
+            r"nst-target: ready",
+            READY_SECONDS * self.guest.qemu.accelerator.slowdown,
+            since=self.guest.boot_line,
+        )
+        self.boots += 1
+        self._host.datagrams.clear()
+        read = self._client.read
+        self.suites = suites_of(read("/proc/net/nst_suites", ANSWER_SECONDS))
+        if self._dgram_sessions is not None:
+            value = str(self._dgram_sessions).encode()
+            self._client.write("/proc/sys/net/nst/dgram_sessions_max", value, ANSWER_SECONDS)
+
+        def sysctl(name: str) -> int:
+            return int(read(f"/proc/sys/net/nst/{name}", ANSWER_SECONDS))
+
+        self._shadow = Shadow(
+            self.keybox,
+            self.suites,
+            window_ns=sysctl("timestamp_window_ms") * 1_000_000,
+            stream_sessions=sysctl("stream_sessions_max"),
+            dgram_sessions=sysctl("dgram_sessions_max"),
+        )
+        self._model_states = (0, 0, 0, 0)
+        self._clock = GuestClock()
+        reply = self._ask(())
+        self._counters = self._note(reply)
+        self._module_states = Observation.between(self._counters, self._counters, ()).states
+        self._taint = reply.taint
+        self.reports.skip()
+
+    @property
+    def creation(self) -> int:
+        """When this boot's replay tables were made, by the guest's clock, ns."""
+        return self._clock.creation.latest
+
+    def now(self) -> int:
+        """The guest's real-time clock, ns: a little less than it reads."""
+        return self._clock.at_least(time.monotonic_ns())
+
+    def set_clock(self, ns: int) -> None:
+        """Set the guest's real-time clock."""
+        self._client.set_clock(ns, ANSWER_SECONDS)
+        self._clock = GuestClock()
+        self._counters = self._note(self._ask(()))
+
+    @property
+    def tainted(self) -> bool:
+        """Whether the kernel has tainted itself since the guest came up."""
+        return self._last_taint != self._taint
+
+    @property
+    def crowded(self) -> bool:
+        """Whether an old disagreement is about to make the replay tables drift apart."""
+        tables = (self._shadow.receiver.stream_table, self._shadow.receiver.dgram_table)
+        full = any(t.size is not None and len(t.entries) + 64 > t.size for t in tables)
+        return full and self._model_states != self._module_states
+
+    def execute(self, script: bytes) -> Execution:
+        """Carry out a case.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+            ScriptError: `script` is no case.
+        """
+        try:
+            steps = self._concrete(unpack(script))
+            begun = self._clock.at_least(time.monotonic_ns())
+            before = self._counters
+            reply = self._carry_out(steps)
+            moment = Moment(Interval(begun, reply.drained), self._clock.creation)
+            expected = self._shadow.judge(steps, moment)
+            execution = self._judged(expected, steps, moment, before, reply)
+            items = list(reply.items)
+            for pause in _SETTLE_SECONDS:
+                if execution.difference is None:
+                    break
+                # What the module does outside of the receive call may still be under way.
+                time.sleep(pause)
+                reply = self._ask(())
+                items += reply.items
+                execution = self._judged(
+                    expected, steps, moment, before, reply._replace(items=tuple(items))
+                )
+        except (TargetSilent, Refused) as error:
+            raise Lost(str(error)) from None
+        self._counters = Counters.parse(reply.text)
+        self._last_taint = reply.taint
+        self._model_states = execution.expected.states
+        self._module_states = execution.seen.states
+        return execution
+
+    def _judged(
+        self,
+        expected: list[Expectation],
+        steps: Sequence[Step],
+        moment: Moment,
+        before: Counters,
+        reply: Reply,
+    ) -> Execution:
+        seen = Observation.between(before, self._note(reply), reply.items)
+        fragmented = any(
+            step.action is Action.DATAGRAM and len(step.data) + _UDP_HEADER > MTU - 40
+            for step in steps
+        )
+        states = (self._model_states, self._module_states)
+        differences = [
+            compare(outcome, seen, fragmented=fragmented, before=states) for outcome in expected
+        ]
+        choice = differences.index(None) if None in differences else 0
+        self._shadow.follow(choice)
+        return Execution(
+            moment, expected[choice], seen, differences[choice], strict=len(expected) == 1
+        )
+
+    def _concrete(self, steps: Sequence[Step]) -> list[Step]:
+        """The steps with what the module has to send first filled in."""
+        return [
+            Step(Action.DATAGRAM, step.argument, patched(self._sealed(step.argument), step.data))
+            if step.action is Action.REFLECT
+            else step
+            for step in steps
+        ]
+
+    def _sealed(self, family: int) -> bytes:
+        """A datagram sealed by the module's own socket."""
+        begun = self._clock.at_least(time.monotonic_ns())
+        data = self._host.own.ipv6 if family == 6 else b""
+        reply = self._ask((), Op.SEND, data + b"reflected", family=family, port=DEFAULT_PORT)
+        if reply.error:
+            raise Lost(f"the module does not send: errno {reply.error}")
+        deadline = time.monotonic() + ANSWER_SECONDS
+        while True:
+            for datagram in tuple(self._host.datagrams):
+                if datagram.destination_port == DEFAULT_PORT:
+                    self._host.datagrams.remove(datagram)
+                    sent = Interval(begun, reply.drained)
+                    self._shadow.sealed(family, datagram.payload, sent)
+                    return datagram.payload
+            if not self._host.poll_until(deadline):
+                raise Lost("the module sent no datagram")
+
+    def _carry_out(self, steps: Sequence[Step]) -> Reply:
+        frames: list[bytes] = []
+        source = next(self._ports)
+        for step in steps:
+            if step.action is Action.DATAGRAM:
+                frames += self._host.datagram(
+                    step.data,
+                    source_port=source,
+                    destination_port=DEFAULT_PORT,
+                    family=step.argument,
+                )
+        opened = []
+        for first, *rest in connections(steps):
+            connection = Connection(
+                self._host,
+                own_port=next(self._ports),
+                peer_port=DEFAULT_PORT,
+                family=first.argument,
+                isn=source << 8,
+            )
+            opened.append(connection)
+            self._host.transmit(frames)
+            frames = []
+            connection.connect(ANSWER_SECONDS)
+            frames.append(connection.ack())
+            mss = MSS[first.argument]
+            for step in rest:
+                if step.action is Action.FIN:
+                    frames.append(connection.fin())
+                for start in range(0, len(step.data), mss):
+                    frames.append(connection.data(step.data[start : start + mss]))
+        reply = self._ask(frames)
+        for connection in opened:
+            connection.take()
+            if not connection.reset:
+                self._host.transmit([connection.rst()])
+            connection.close()
+        return reply
+
+    def _ask(
+        self,
+        before: Sequence[bytes],
+        op: Op = Op.COLLECT,
+        data: bytes = b"",
+        family: int = 4,
+        port: int = 0,
+    ) -> Reply:
+        reply = self._client.ask(
+            op, data, before=before, timeout=ANSWER_SECONDS, family=family, port=port
+        )
+        self._last_taint = reply.taint
+        return reply
+
+    def _note(self, reply: Reply) -> Counters:
+        """The counters in a reply; it also tells of the clock."""
+        counters = Counters.parse(reply.text)
+        self._clock.observe(
+            drained=reply.drained,
+            done=reply.done,
+            age=counters.value("age_ns"),
+            host=time.monotonic_ns(),
+        )
+        return counters

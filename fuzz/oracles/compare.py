@@ -1,0 +1,195 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The module's account of a case beside the model's."""
+
+from __future__ import annotations
+
+import errno
+import os
+from collections import Counter
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fuzz.oracles.counters import Counters, Place
+from fuzz.oracles.shadow import Expectation, Verdicts
+from fuzz.target.wire import Item, Kind
+from nst_scapy.header import Transport
+from nst_scapy.verdict import Verdict
+
+# Checks that the LOCAL_IN hook makes of every datagram that is not a fragment.
+_HOOK_CHECKS = frozenset(v for v in Verdict if 1 <= v.number <= Verdict.TIMESTAMP.number)
+_PREFIX_CHECKS = frozenset({Verdict.MAGIC, Verdict.VERSION})
+
+
+@dataclass(frozen=True)
+class Observation:
+    """What the module made of a case.
+
+    Attributes:
+        places: verdicts counted, and where.
+        items: what the application received.
+        states: as in `Expectation`, read from the module.
+        multicast: datagrams counted as multicast.
+    """
+
+    places: Counter[Place]
+    items: tuple[Item, ...]
+    states: tuple[int, int, int, int]
+    multicast: int
+
+    @classmethod
+    def between(cls, before: Counters, after: Counters, items: Sequence[Item]) -> Observation:
+        """From the readings before and after the case.
+
+        Raises:
+            CountersError: the module reports no such value.
+        """
+        names = ("stream_sessions", "stream_floor", "dgram_sessions", "dgram_floor")
+        a, b, c, d = (after.value(name) for name in names)
+        return cls(
+            after.since(before),
+            tuple(items),
+            (a, b, c, d),
+            after.value("multicast") - before.value("multicast"),
+        )
+
+    @property
+    def verdicts(self) -> Verdicts:
+        """The verdicts wherever they were counted."""
+        total: Verdicts = Counter()
+        for place, count in self.places.items():
+            total[place.transport, place.verdict] += count
+        return total
+
+
+@dataclass(frozen=True)
+class Difference:
+    """Why model and module disagree.
+
+    Attributes:
+        signature: the same for cases that show the same disagreement.
+        text: one line for a person.
+    """
+
+    signature: str
+    text: str
+
+
+def compare(
+    expected: Expectation,
+    seen: Observation,
+    *,
+    fragmented: bool,
+    before: tuple[tuple[int, int, int, int], tuple[int, int, int, int]],
+) -> Difference | None:
+    """The first disagreement there is, `None` if model and module agree.
+
+    `fragmented` says that the case had a datagram in fragments, which the hook may pass
+    unexamined. `before` are the states of model and module before the case: they may
+    differ since an earlier disagreement, and then only the changes are compared.
+    """
+    if seen.verdicts != expected.verdicts:
+        model, module = verdict_text(expected.verdicts), verdict_text(seen.verdicts)
+        return Difference(
+            f"verdict {_kinds(expected.verdicts - seen.verdicts)}"
+            f" counted as {_kinds(seen.verdicts - expected.verdicts)}",
+            f"the model says {model}, the module counted {module}",
+        )
+    if misplaced := _misplaced(seen, fragmented):
+        return Difference(
+            f"{misplaced.transport.value} {misplaced.verdict} counted in the wrong place",
+            f"{misplaced.verdict} of a {misplaced.transport.value} record was counted in"
+            f" {'LOCAL_IN' if misplaced.local_in else 'the receive path'}",
+        )
+    if seen.multicast:
+        return Difference("multicast", "a unicast datagram was counted as multicast")
+    if difference := _delivery(expected.items, seen.items, _dropped_early(seen)):
+        return difference
+    names = ("stream entries", "stream floor", "dgram entries", "dgram floor")
+    for name, ours, theirs, was, had in zip(
+        names, expected.states, seen.states, *before, strict=True
+    ):
+        if (ours != theirs) if was == had else (ours - was != theirs - had):
+            return Difference(
+                f"replay table: {name}", f"{name}: the model has {ours}, the module {theirs}"
+            )
+    return None
+
+
+def _misplaced(seen: Observation, fragmented: bool) -> Place | None:
+    for place in seen.places:
+        if place.transport is Transport.STREAM:
+            wrong = place.local_in and place.verdict not in _PREFIX_CHECKS
+        elif place.local_in:
+            wrong = place.verdict not in _HOOK_CHECKS
+        else:
+            wrong = place.verdict in _HOOK_CHECKS and not fragmented
+        if wrong:
+            return place
+    return None
+
+
+def _dropped_early(seen: Observation) -> int:
+    """Connections that the hook reset: their application may never have seen them."""
+    return sum(
+        count
+        for place, count in seen.places.items()
+        if place.transport is Transport.STREAM and place.local_in
+    )
+
+
+def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> Difference | None:
+    if dropped:
+        expected = [_forgiven(item) for item in expected]
+        seen = [_forgiven(item) for item in seen]
+        missing = Counter(expected) - Counter(seen)
+        extra = Counter(seen) - Counter(expected)
+        if not extra and missing.total() <= dropped and all(i.length == 0 for i in missing):
+            return None
+    for index, (model, module) in enumerate(zip(expected, seen, strict=False)):
+        if model == module:
+            continue
+        kind = module.kind.name.lower()
+        if (model.length, model.crc) != (module.length, module.crc):
+            return Difference(
+                f"{kind} plaintext differs",
+                f"item {index} ({kind}): the model delivers {model.length} bytes with CRC"
+                f" {model.crc:08x}, the module {module.length} with {module.crc:08x}",
+            )
+        return Difference(
+            f"{kind} recv: {_error(model.error)} became {_error(module.error)}",
+            f"item {index} ({kind}): recv ends with {_error(module.error)},"
+            f" the specification asks for {_error(model.error)}",
+        )
+    if len(expected) != len(seen):
+        return Difference(
+            "number of deliveries",
+            f"the model delivers {len(expected)} datagrams and streams, the module {len(seen)}",
+        )
+    return None
+
+
+def _forgiven(item: Item) -> Item:
+    """An item without the difference between the two errors that a reset can end in."""
+    if item.kind is Kind.STREAM and item.error == errno.ECONNRESET:
+        return item._replace(error=errno.EBADMSG)
+    return item
+
+
+def _error(number: int) -> str:
+    return errno.errorcode.get(number, os.strerror(number)) if number else "success"
+
+
+def _kinds(verdicts: Verdicts) -> str:
+    names = sorted({f"{transport.value} {verdict}" for transport, verdict in verdicts})
+    return ", ".join(names) or "nothing"
+
+
+def verdict_text(verdicts: Verdicts) -> str:
+    """Verdicts in words: `dgram OK, 2 dgram REPLAY`."""
+    parts = [
+        f"{count} {transport.value} {verdict}" if count > 1 else f"{transport.value} {verdict}"
+        for (transport, verdict), count in sorted(
+            verdicts.items(), key=lambda entry: (entry[0][0].value, entry[0][1].number)
+        )
+    ]
+    return ", ".join(parts) or "nothing"
