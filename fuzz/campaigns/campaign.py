@@ -1,0 +1,31 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a campaign is."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Collection
+from dataclasses import dataclass
+
+from fuzz.campaigns.steps import CaseRequest
+from nst_scapy.keybox import KeyBox
+from nst_scapy.suite import SuiteId
+from nst_scapy.verdict import Verdict
+
+
+@dataclass(frozen=True)
+class Campaign:
+    """A grammar and what it is for.
+
+    Attributes:
+        name: as on the command line.
+        summary: one line on what it does.
+        reaches: the verdicts that it can provoke.
+        requests: the grammar, for a key box and the suites that the guest provides.
+        dgram_sessions: size to give the DGRAM replay table, `None` for the default.
+    """
+
+    name: str
+    summary: str
+    reaches: tuple[Verdict, ...]
+    requests: Callable[[KeyBox, Collection[SuiteId]], list[CaseRequest]]
+    dgram_sessions: int | None = None

@@ -1,0 +1,121 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Which mutations a campaign runs, in which order.
+
+boofuzz goes through a grammar element by element, so that a short run never gets
+past the first field. Here every element has its turn before any has its second: a
+run of any length covers the grammar evenly. When all single mutations are through,
+combinations of two and three follow without end.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass
+
+from boofuzz import Fuzzable, FuzzableBlock
+from boofuzz.mutation import Mutation
+
+from fuzz.campaigns.steps import CaseRequest
+
+_COMBINED = 4
+"""Of so many cases one combines mutations while single ones are left."""
+
+
+@dataclass(frozen=True)
+class Planned:
+    """A case: a request and the mutations applied to it."""
+
+    request: CaseRequest
+    mutations: tuple[Mutation, ...]
+
+    @property
+    def elements(self) -> tuple[str, ...]:
+        """The qualified names of what is mutated; the request's if nothing is."""
+        return tuple(m.qualified_name for m in self.mutations) or (self.request.name,)
+
+
+def _elements(block: FuzzableBlock) -> Iterator[Fuzzable]:
+    for item in block.stack:
+        if isinstance(item, FuzzableBlock):
+            yield from _elements(item)
+        elif item.fuzzable:
+            yield item
+
+
+class Plan:
+    """The cases of one campaign, without duplicates."""
+
+    def __init__(
+        self,
+        requests: Sequence[CaseRequest],
+        seed: str,
+        render: Callable[[Planned], bytes],
+    ) -> None:
+        """`render` gives a case's bytes under fixed values: equal bytes, equal cases."""
+        self._draw = random.Random(f"{seed}|plan")
+        self._render = render
+        self._requests = list(requests)
+        self._pools: dict[CaseRequest, dict[str, list[Mutation]]] = {
+            request: {
+                element.qualified_name: [
+                    mutation for mutations in element.get_mutations() for mutation in mutations
+                ]
+                for element in _elements(request)
+            }
+            for request in self._requests
+        }
+        self._seen: set[bytes] = set()
+        self._dropped: set[str] = set()
+
+    @property
+    def singles(self) -> int:
+        """How many single mutations there are."""
+        return sum(len(pool) for pools in self._pools.values() for pool in pools.values())
+
+    def drop(self, elements: Sequence[str]) -> None:
+        """Plan no more cases that mutate one of these elements."""
+        self._dropped.update(elements)
+
+    def __iter__(self) -> Iterator[Planned]:
+        for planned in self._in_turn():
+            if self._dropped.intersection(planned.elements):
+                continue
+            digest = hashlib.blake2b(self._render(planned), digest_size=16).digest()
+            if digest not in self._seen:
+                self._seen.add(digest)
+                yield planned
+
+    def _in_turn(self) -> Iterator[Planned]:
+        for request in self._requests:
+            yield Planned(request, ())
+        singles = self._singles()
+        combined = self._combinations()
+        for count, planned in enumerate(singles, start=1):
+            yield planned
+            if count % _COMBINED == 0:
+                yield next(combined)
+        yield from combined
+
+    def _singles(self) -> Iterator[Planned]:
+        """Round after round, one mutation of every element."""
+        queues = []
+        for request, pools in self._pools.items():
+            for pool in pools.values():
+                queue = list(pool)
+                self._draw.shuffle(queue)
+                queues.append((request, queue))
+        while queues:
+            self._draw.shuffle(queues)
+            for request, queue in queues:
+                yield Planned(request, (queue.pop(),))
+            queues = [entry for entry in queues if entry[1]]
+
+    def _combinations(self) -> Iterator[Planned]:
+        while True:
+            request = self._draw.choice(self._requests)
+            pools = [pool for pool in self._pools[request].values() if pool]
+            count = min(len(pools), self._draw.choice((2, 2, 2, 3)))
+            chosen = self._draw.sample(pools, count)
+            yield Planned(request, tuple(self._draw.choice(pool) for pool in chosen))

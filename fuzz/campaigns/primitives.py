@@ -1,0 +1,126 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""boofuzz primitives for NST: header fields, payloads, and choices that render nothing."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from boofuzz import BIG_ENDIAN, BitField, Bytes, Fuzzable
+
+from fuzz.campaigns.values import ref
+
+
+@dataclass(frozen=True)
+class Offset:
+    """A mutation relative to the value that the field would have (boofuzz calls it)."""
+
+    by: int
+    modulus: int
+
+    def __call__(self, default: int) -> int:
+        return (default + self.by) % self.modulus
+
+
+@dataclass(frozen=True)
+class Flipped:
+    """A mutation that inverts bits of the value that the field would have."""
+
+    mask: int
+
+    def __call__(self, default: int) -> int:
+        return default ^ self.mask
+
+
+class Field(BitField):  # type: ignore[misc]
+    """A big-endian header field.
+
+    Its mutations are boofuzz's boundary values, the given values, offsets from what
+    would be sent, and single flipped bits.
+    """
+
+    def __init__(
+        self,
+        name: str,
+        width: int,
+        default: int | str,
+        *,
+        values: Iterable[int] = (),
+        offsets: Iterable[int] = (),
+        flips: bool = True,
+        library: bool = True,
+    ) -> None:
+        """`width` is in bits; a `default` that is a string names a case value."""
+        super().__init__(
+            name=name,
+            default_value=ref(default) if isinstance(default, str) else default,
+            width=width,
+            endian=BIG_ENDIAN,
+        )
+        self._values = tuple(values)
+        self._offsets = tuple(offsets)
+        self._flips = flips
+        self._library = library
+
+    def mutations(self, default_value: Any) -> Iterator[int | Callable[[int], int]]:
+        """boofuzz's hook: the values to try."""
+        known = dict.fromkeys(self._values)
+        if self._library:
+            known.update(dict.fromkeys(super().mutations(default_value)))
+        yield from known
+        yield from (Offset(by, 1 << self.width) for by in self._offsets)
+        if self._flips:
+            yield from (Flipped(1 << bit) for bit in range(self.width))
+
+    def encode(self, value: int, mutation_context: Any) -> bytes:
+        """boofuzz's hook: the value's bytes."""
+        return value.to_bytes(self.width // 8)
+
+
+@dataclass(frozen=True)
+class Stretched:
+    """A mutation that repeats or cuts the payload to a length."""
+
+    length: int
+
+    def __call__(self, default: bytes) -> bytes:
+        source = default or b"\0"
+        return (source * (self.length // len(source) + 1))[: self.length]
+
+
+class Payload(Bytes):  # type: ignore[misc]
+    """A record's plaintext: boofuzz's byte strings, and chosen lengths."""
+
+    def __init__(self, name: str, default: str, *, lengths: Sequence[int], longest: int) -> None:
+        """`default` names a case value; lengths are in bytes."""
+        super().__init__(name=name, default_value=b"", max_len=longest)
+        self._default_value = ref(default)
+        self._lengths = tuple(lengths)
+
+    def mutations(self, default_value: Any) -> Iterator[bytes | Callable[[bytes], bytes]]:
+        """boofuzz's hook: the values to try."""
+        yield from (Stretched(length) for length in self._lengths)
+        yield from super().mutations(default_value or b"")
+
+
+class Choice(Fuzzable):  # type: ignore[misc]
+    """Renders nothing; its value, `None` by default, tells its parent what to do."""
+
+    def __init__(self, name: str, values: Sequence[object]) -> None:
+        super().__init__(name=name, default_value=None)
+        self._values = tuple(values)
+
+    def mutations(self, default_value: Any) -> Iterator[object]:
+        """boofuzz's hook: the values to try."""
+        yield from self._values
+
+    def encode(self, value: object, mutation_context: Any) -> bytes:
+        """boofuzz's hook: nothing of its own."""
+        return b""
+
+
+def sample(values: Sequence[int], count: int, seed: str) -> list[int]:
+    """A few of many values, the same ones every time."""
+    return sorted(random.Random(seed).sample(list(values), min(count, len(values))))
