@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""`nst-fuzz run`: run campaigns against the module in a guest."""
+
+from __future__ import annotations
+
+import json
+import re
+import secrets
+import sys
+import time
+from pathlib import Path
+
+import click
+from rich.console import Console
+
+from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
+from fuzz.campaigns.runner import Limits
+from fuzz.campaigns.runner import run as run_campaigns
+from fuzz.guest import kernel
+from fuzz.guest.module import SOURCE, build_module
+from fuzz.report import show, summarize
+from fuzz.store import Store
+from fuzz.view import view
+
+_DEFAULT_CASES = 1000
+_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
+
+
+class Duration(click.ParamType[float]):
+    """Seconds, or a number with a unit: 90, 90s, 10m, 1h."""
+
+    name = "time"
+
+    def convert(
+        self, value: object, param: click.Parameter | None, ctx: click.Context | None
+    ) -> float:
+        """click's hook."""
+        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
+        if found is None or not float(found[1]):
+            self.fail(f"{value!r} is not a time such as 90s or 10m", param, ctx)
+        return float(found[1]) * _UNITS[found[2]]
+
+
+@click.command(
+    epilog="Examples: nst-fuzz run --cases 1000 stream-record dgram-record | "
+    "nst-fuzz run --time 10m --seed 7 dgram-record | "
+    "nst-fuzz run --module ~/patched-kmod --cases 500"
+)
+@click.argument("names", nargs=-1, metavar="[CAMPAIGN]...")
+@click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
+@click.option(
+    "--cases",
+    type=click.IntRange(1),
+    metavar="N",
+    help=f"Cases of each campaign. [default: {_DEFAULT_CASES}, without --time]",
+)
+@click.option(
+    "--time",
+    "seconds",
+    type=Duration(),
+    help="For all campaigns together, not counting the boot of guests: 90s, 10m, 1h.",
+)
+@click.option(
+    "--max-findings",
+    type=click.IntRange(1),
+    default=10,
+    show_default=True,
+    metavar="N",
+    help="Stop after N different findings.",
+)
+@click.option("--seed", metavar="TEXT", help="Run the same cases again. [default: random]")
+@click.option(
+    "--output",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="New directory to write to. [default: nst-runs/TIME]",
+)
+@click.option(
+    "--module",
+    "module_path",
+    type=click.Path(exists=True, path_type=Path),
+    metavar="PATH",
+    help="An nst.ko, or the directory of its source. [default: kmod/]",
+)
+@click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")  # fmt: skip
+def command(
+    names: tuple[str, ...],
+    kernel_name: str,
+    cases: int | None,
+    seconds: float | None,
+    max_findings: int,
+    seed: str | None,
+    output: Path | None,
+    module_path: Path | None,
+    as_json: bool,
+) -> None:
+    """Run campaigns (all, if none is named) and print a summary.
+
+    Every case is kept in the output directory, which `nst-fuzz report` and
+    `nst-fuzz replay` read. Exits with 0 if there is no finding, with 1 if there is one,
+    with 130 after Ctrl-C; what ran until then is summarized all the same.
+    """
+    campaigns = [campaign(name) for name in dict.fromkeys(names)] or list(CAMPAIGNS.values())
+    if cases is None and seconds is None:
+        cases = _DEFAULT_CASES
+    seed = secrets.token_hex(4) if seed is None else seed
+    chosen = kernel.find(kernel_name)
+    module = module_path if module_path and module_path.is_file() else None
+    module = module or build_module(chosen, module_path or SOURCE)
+    path = output or Path("nst-runs", time.strftime("%Y%m%d-%H%M%S"))
+    limits = Limits(cases, seconds, max_findings)
+    console = Console(stderr=as_json)
+    interrupted = False
+    with Store.create(
+        path, seed=seed, kernel=f"{chosen.name} ({chosen.release})", kernel_name=chosen.name,
+        module=str(module.resolve()),
+    ) as store:  # fmt: skip
+        try:
+            with view(console, limits) as watcher:
+                run_campaigns(
+                    store, campaigns, kernel=chosen, module=module, seed=seed, limits=limits,
+                    watcher=watcher,
+                )  # fmt: skip
+        except KeyboardInterrupt:
+            interrupted = True
+    with Store.open(path) as store:
+        summary = summarize(store)
+    if as_json:
+        click.echo(json.dumps(summary.as_json(), indent=2))
+    else:
+        show(summary, console)
+    sys.exit(130 if interrupted else 1 if summary.findings else 0)

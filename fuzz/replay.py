@@ -1,0 +1,93 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Sending a stored case to a fresh guest, at the time it was made for."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.finding import Finding
+from fuzz.guest.kernel import Kernel
+from fuzz.lab import Lab, Lost
+from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.script import Action, unpack
+from fuzz.store import KEYBOX, StoredCase, verdicts_text
+
+_SHOWN_BYTES = 64
+
+
+@dataclass(frozen=True)
+class Replay:
+    """What came of it; verdicts as stored, `None` if the guest was lost."""
+
+    case: StoredCase
+    steps: list[str]
+    expected: str | None
+    counted: str | None
+    finding: Finding | None
+    console: list[str]
+
+
+def replay(
+    case: StoredCase,
+    before: Sequence[StoredCase],
+    *,
+    run: Path,
+    kernel: Kernel,
+    module: Path,
+    workdir: Path,
+    dgram_sessions: int | None,
+) -> Replay:
+    """Boot a guest, send the cases before and then the case.
+
+    Raises:
+        GuestError: the guest does not come up.
+        ScriptError: a stored case is damaged.
+    """
+    current = Current(case.name, case.id)
+    lab = Lab(
+        kernel,
+        module=module,
+        keybox=run / KEYBOX,
+        workdir=workdir,
+        dgram_sessions=dgram_sessions,
+    )
+    with lab:
+        try:
+            for earlier in before:
+                lab.set_clock(earlier.earliest)
+                lab.execute(earlier.script)
+            shown = len(lab.guest.console)
+            lab.set_clock(case.earliest)
+            current.execution = lab.execute(case.script)
+        except Lost as error:
+            current.lost = str(error)
+        for oracle in (
+            ConsoleOracle(lambda: current, lab),
+            LivenessOracle(lambda: current, lab),
+            VerdictOracle(lambda: current),
+        ):
+            oracle.post_send()
+        printed = [line.text for line in lab.guest.console.since(shown)]
+    execution = current.execution
+    return Replay(
+        case,
+        _described(case.script),
+        verdicts_text(execution.expected.verdicts) if execution else None,
+        verdicts_text(execution.seen.verdicts) if execution else None,
+        current.finding,
+        printed,
+    )
+
+
+def _described(script: bytes) -> list[str]:
+    lines = []
+    for step in unpack(script):
+        data = step.data[:_SHOWN_BYTES].hex() + ("..." if len(step.data) > _SHOWN_BYTES else "")
+        family = ""
+        if step.action in (Action.DATAGRAM, Action.REFLECT, Action.CONNECT):
+            family = f" IPv{step.argument}"
+        length = f" {len(step.data)} bytes {data}" if step.data else ""
+        lines.append(f"{step.action.name.lower()}{family}{length}")
+    return lines
