@@ -1,0 +1,297 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NST as Scapy layers: :class:`NST`, the wire form, and :class:`NSTPlain`, the plain form.
+
+Importing this module binds both to TCP and UDP port 48879; :func:`bind_nst` binds them
+elsewhere. No layer holds keys: :class:`nst_scapy.association.NSTAssociation` turns one
+form into the other.
+"""
+
+from __future__ import annotations
+
+import time
+from typing import Any
+
+from scapy.config import conf
+from scapy.fields import (
+    ByteEnumField,
+    ByteField,
+    FlagsField,
+    LongField,
+    ShortField,
+    XByteField,
+    XIntField,
+    XLongField,
+    XStrField,
+    XStrFixedLenField,
+)
+from scapy.layers.inet import TCP, UDP
+from scapy.packet import (
+    Packet,
+    bind_bottom_up,
+    bind_top_down,
+    split_bottom_up,
+    split_top_down,
+)
+
+from .header import (
+    COUNTER_BITS,
+    DEFAULT_PORT,
+    HEADER_LEN,
+    MAGIC,
+    MAX_COUNTER,
+    TOKEN_LEN,
+    VERSION,
+    ZERO_TOKEN,
+    Flags,
+)
+from .suite import BLOCK_LEN, SUITES, SuiteId
+
+_MAGIC_BYTES = MAGIC.to_bytes(4)
+_CIPHER_IDS = {int(suite): suite.name for suite in SuiteId}
+_FLAG_NAMES = [flag.name or "" for flag in Flags]
+_LENGTH = slice(6, 8)
+_TIMESTAMP = slice(8, 16)
+_FLAGS = slice(44, 48)
+
+
+def body_length(wire: bytes, at: int = 0) -> int:
+    """Length in bytes of the body of the record whose header is at *at*.
+
+    A ``cipher_id`` that names no suite does not tell it: then it is all up to the next
+    magic, or to the end.
+    """
+    suite = SUITES.get(wire[at + 5])
+    if suite is not None:
+        return suite.body_len(int.from_bytes(wire[at + 6 : at + 8]))
+    end = wire.find(_MAGIC_BYTES, at + HEADER_LEN)
+    return (end if end >= 0 else len(wire)) - at - HEADER_LEN
+
+
+class _Header(Packet):
+    """What the two forms share: the fields of the header, and their computation."""
+
+    @property
+    def session_id(self) -> int:
+        """Upper 48 bits of the nonce."""
+        return int(self.nonce or 0) >> COUNTER_BITS
+
+    @property
+    def counter(self) -> int:
+        """Lower 16 bits of the nonce."""
+        return int(self.nonce or 0) & MAX_COUNTER
+
+    def _computed_len(self, payload: bytes) -> int:
+        raise NotImplementedError
+
+    def post_build(self, pkt: bytes, pay: bytes) -> bytes:
+        """Fill in ``transport_len``, ``timestamp`` and ``flags`` where they are ``None``."""
+        header = bytearray(pkt)
+        if self.transport_len is None:
+            header[_LENGTH] = min(self._computed_len(pay), 0xFFFF).to_bytes(2)
+        if self.timestamp is None:
+            header[_TIMESTAMP] = time.time_ns().to_bytes(8)
+        if self.flags is None:
+            header[_FLAGS] = int(self._default_flags()).to_bytes(4)
+        return bytes(header) + pay
+
+    def _default_flags(self) -> Flags:
+        return Flags.DGRAM if isinstance(self.underlayer, UDP) else Flags(0)
+
+    def mysummary(self) -> str:
+        """Suite, kid, counter and length, as in ``AES_GCM kid 3 seq 17 len 1400``."""
+        suite = _CIPHER_IDS.get(self.cipher_id, f"cipher {self.cipher_id}")
+        flags = f" {self.flags}" if self.flags else ""
+        counter = None if self.nonce is None else self.counter
+        return f"{self.name} {suite} kid {self.kid} seq {counter} len {self.transport_len}{flags}"
+
+
+class _BodyField(XStrField):
+    """The ciphertext: as much as the header says, as far as it is there."""
+
+    def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, bytes]:
+        """Split *s* into what is left and the body."""
+        suite = SUITES.get(pkt.cipher_id)
+        if suite is not None:
+            length = suite.body_len(pkt.transport_len)
+        else:
+            length = s.find(_MAGIC_BYTES)
+            if length < 0:
+                length = len(s)
+        return s[length:], s[:length]
+
+
+class NST(_Header):
+    """A sealed record: the 48 bytes of the header and the body (section 1).
+
+    ``bytes()`` gives back what was dissected. Of several records in one segment each is
+    the payload of the one before; those over ``conf.max_list_count`` stay raw bytes.
+
+    Computed when built if ``None``: ``transport_len`` (the most that a body of this
+    length can hold), ``timestamp`` (now), ``flags`` (``DGRAM`` on UDP).
+    """
+
+    name = "NST"
+    fields_desc = [  # noqa: RUF012
+        XIntField("magic", MAGIC),
+        ByteField("version", VERSION),
+        ByteEnumField("cipher_id", SuiteId.AES_GCM, _CIPHER_IDS),
+        ShortField("transport_len", None),
+        LongField("timestamp", None),  # type: ignore[arg-type]
+        XLongField("nonce", 0),
+        XStrFixedLenField("token", ZERO_TOKEN, TOKEN_LEN),
+        ByteField("kpos", 0),
+        XByteField("kval", 0),
+        ShortField("kid", 0),
+        FlagsField("flags", None, 32, _FLAG_NAMES),
+        _BodyField("body", b""),
+    ]
+
+    def _computed_len(self, payload: bytes) -> int:
+        body = len(self.body)
+        suite = SUITES.get(self.cipher_id)
+        if suite is None or suite.aead:
+            return body
+        return max(0, body - 1) // BLOCK_LEN * BLOCK_LEN + BLOCK_LEN - 1 if body else 0
+
+    def guess_payload_class(self, payload: bytes) -> type[Packet]:
+        """Another record, where one can follow: not on UDP."""
+        if (
+            payload.startswith(_MAGIC_BYTES)
+            and len(payload) >= HEADER_LEN
+            and self._records_before() < conf.max_list_count
+        ):
+            return NST
+        return super().guess_payload_class(payload)
+
+    def _records_before(self) -> int:
+        """How many records there are up to this one; no more can follow one on UDP."""
+        count = 0
+        layer: Packet | None = self
+        while isinstance(layer, NST):
+            count += 1
+            layer = layer.underlayer
+        return conf.max_list_count if isinstance(layer, UDP) else count
+
+    def hashret(self) -> bytes:
+        """Alike for all records: nothing in them pairs question and answer."""
+        return b"NST"
+
+    def answers(self, other: Packet) -> int:
+        """Whether *other* is a record of the other direction."""
+        if not isinstance(other, NST):
+            return 0
+        mine, theirs = int(self.flags or 0), int(other.flags or 0)
+        if mine & Flags.DGRAM and theirs & Flags.DGRAM:
+            return 1
+        return int((mine ^ theirs) & (Flags.REPLY | Flags.DGRAM) == Flags.REPLY)
+
+    @classmethod
+    def tcp_reassemble(
+        cls,
+        data: bytes,
+        metadata: dict[str, Any],
+        session: dict[str, Any],  # noqa: ARG003
+    ) -> Packet | None:
+        """The whole records at the front of a stream (for ``TCPSession``).
+
+        What comes before the next magic, where one was expected, is raw bytes.
+        """
+        if not data:
+            return None
+        ended = bool(metadata.get("tcp_end"))
+        start = data.find(_MAGIC_BYTES)
+        if start < 0 and not ended:
+            # The last bytes may be the beginning of a magic.
+            start = next(
+                n
+                for n in range(max(0, len(data) - 3), len(data) + 1)
+                if _MAGIC_BYTES.startswith(data[n:])
+            )
+        if start != 0:
+            junk = data[:start] if start > 0 else data
+            packet: Packet = conf.raw_layer(junk)
+        else:
+            start, wanted = _whole_records(data)
+            if start == 0 and not ended:
+                metadata["tcp_min_len"] = wanted
+                return None
+            if start == 0:
+                return cls(data) if len(data) >= HEADER_LEN else conf.raw_layer(data)
+            packet = cls(data[:start])
+        if start < len(data) and start > 0:
+            packet.lastlayer().add_payload(conf.padding_layer(data[start:]))
+        return packet
+
+
+def _whole_records(data: bytes) -> tuple[int, int]:
+    """Where the whole records at the front end, and how long *data* must be for one more."""
+    end = 0
+    while data.startswith(_MAGIC_BYTES, end):
+        if len(data) - end < HEADER_LEN:
+            return end, end + HEADER_LEN
+        wanted = end + HEADER_LEN + body_length(data, end)
+        if len(data) < wanted:
+            return end, wanted
+        end = wanted
+    return end, end + HEADER_LEN
+
+
+class NSTPlain(_Header):
+    """A record that is not sealed: the header, and the plaintext as the payload.
+
+    A field that is ``None`` (all but ``magic`` and ``version``) is given by the
+    association that encrypts; one that is set is sealed as it is, true or not.
+    """
+
+    name = "NST plain"
+    fields_desc = [  # noqa: RUF012
+        XIntField("magic", MAGIC),
+        ByteField("version", VERSION),
+        ByteEnumField("cipher_id", None, _CIPHER_IDS),
+        ShortField("transport_len", None),
+        LongField("timestamp", None),  # type: ignore[arg-type]
+        XLongField("nonce", None),  # type: ignore[arg-type]
+        XStrFixedLenField("token", None, TOKEN_LEN),
+        ByteField("kpos", None),
+        XByteField("kval", None),
+        ShortField("kid", None),
+        FlagsField("flags", None, 32, _FLAG_NAMES),
+    ]
+
+    def _computed_len(self, payload: bytes) -> int:
+        return len(payload)
+
+
+_bound: list[int] = []
+
+
+def bind_nst(*ports: int) -> None:
+    """Take TCP and UDP on these *ports*, either side, for NST, instead of those before.
+
+    The first one is the default port of packets that are built.
+    """
+    for port in _bound:
+        for transport in (TCP, UDP):
+            split_bottom_up(transport, NST, sport=port)
+            split_bottom_up(transport, NST, dport=port)
+    if _bound:
+        _bind_default(split_top_down, _bound[0])
+    _bound[:] = ports
+    for port in ports:
+        for transport in (TCP, UDP):
+            for side in ("sport", "dport"):
+                bind_bottom_up(transport, NST, **{side: port})
+                # The first match counts, and Scapy takes UDP 48879 for VXLAN.
+                guesses = transport.payload_guess
+                guesses.insert(0, guesses.pop())
+    if ports:
+        _bind_default(bind_top_down, ports[0])
+
+
+def _bind_default(bind: Any, port: int) -> None:
+    for transport in (TCP, UDP):
+        for layer in (NST, NSTPlain):
+            bind(transport, layer, sport=port, dport=port)
+
+
+bind_nst(DEFAULT_PORT)
