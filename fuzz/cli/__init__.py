@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import pkgutil
+import signal
 import sys
 
 import click
@@ -43,9 +44,24 @@ def group() -> None:
 
 
 def main() -> None:
-    """Run `nst-fuzz`: the console script's entry point."""
+    """Run `nst-fuzz`: the console script's entry point.
+
+    Exits with 130 and 143 on Ctrl-C and SIGTERM, after cleaning up.
+    """
+    signal.signal(signal.SIGTERM, _terminate)
     try:
-        group.main(prog_name="nst-fuzz")
+        result = group.main(prog_name="nst-fuzz", standalone_mode=False)
     except UserError as error:
         click.echo(f"nst-fuzz: error: {error}", err=True)
         sys.exit(error.exit_code)
+    except click.ClickException as error:
+        error.show()
+        sys.exit(error.exit_code)
+    except (click.Abort, KeyboardInterrupt):
+        sys.exit(128 + signal.SIGINT)
+    # What `ctx.exit` was given, or what a command happens to return.
+    sys.exit(result if isinstance(result, int) else 0)
+
+
+def _terminate(number: int, _frame: object) -> None:
+    sys.exit(128 + number)

@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import signal
 import sys
 import termios
 import tty
@@ -66,7 +67,11 @@ def run(argv: tuple[str, ...], timeout: float | None, **machine: Any) -> None:
     if the guest fails (its kernel panics, say), with 124 on --timeout.
     """
     with _guest(list(argv), **machine) as guest:
-        code = guest.run(stdin=0, timeout=timeout)
+        try:
+            code = guest.run(stdin=0, timeout=timeout)
+        except BrokenPipeError:
+            # Nobody reads the output any more; a local command would get the signal.
+            code = 128 + signal.SIGPIPE
     sys.exit(code)
 
 

@@ -62,6 +62,9 @@ class _Spawner:
         return self._pid == os.getpid()
 
 
+# The signal does not come for a parent that had died before it was asked for.
+_CHECK = 'test "$PPID" = "$0" && exec "$@"'
+
 _spawner: _Spawner | None = None
 _spawner_lock = threading.Lock()
 
@@ -71,9 +74,7 @@ def spawn_bound(
 ) -> subprocess.Popen[bytes]:
     """Start a process that the kernel kills when this process ends, even by SIGKILL.
 
-    Its stdout and stderr go to the file `output`; `fds` stay open in it. If this
-    process dies before the child has asked for the signal, the child must notice by
-    itself: QEMU does, because it has to connect to sockets of ours to start.
+    Its stdout and stderr go to the file `output`; `fds` stay open in it.
     """
     global _spawner
     setpriv = shutil.which("setpriv")
@@ -82,4 +83,5 @@ def spawn_bound(
     with _spawner_lock:
         if _spawner is None or not _spawner.usable():
             _spawner = _Spawner()
-    return _spawner.spawn([setpriv, "--pdeathsig", "KILL", "--", *command], output, fds)
+    bound = [setpriv, "--pdeathsig", "KILL", "--", "sh", "-c", _CHECK, str(os.getpid())]
+    return _spawner.spawn([*bound, *command], output, fds)

@@ -43,8 +43,8 @@ class Machine:
 class Qemu:
     """A running QEMU with its console and control channel.
 
-    QEMU connects to sockets that this process listens on, and the kernel kills it
-    when this process goes away (`process.spawn_bound`): no exit leaves it behind.
+    The kernel kills QEMU when this process goes away (`process.spawn_bound`), so no
+    exit leaves it behind; nor can it start without the sockets this process listens on.
     After a panic or a reboot of the guest QEMU ends by itself.
     """
 
