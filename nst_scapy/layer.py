@@ -102,7 +102,10 @@ class _Header(Packet):
         suite = _CIPHER_IDS.get(self.cipher_id, f"cipher {self.cipher_id}")
         flags = f" {self.flags}" if self.flags else ""
         counter = None if self.nonce is None else self.counter
-        return f"{self.name} {suite} kid {self.kid} seq {counter} len {self.transport_len}{flags}"
+        length = self.transport_len
+        if length is None:
+            length = self._computed_len(bytes(self.payload))
+        return f"{self.name} {suite} kid {self.kid} seq {counter} len {length}{flags}"
 
 
 class _BodyField(XStrField):
