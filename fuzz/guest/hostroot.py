@@ -196,6 +196,7 @@ class HostRootGuest:
             name: value for name, value in job.environment.items() if name not in _NOT_PASSED
         }
         environment["NST_IN_GUEST"] = self._kernel.name
+        environment["MODPROBE_OPTIONS"] = f"--dirname={self._kernel.root}"
         stock: list[str] = []
         if job.module is not None:
             shutil.copyfile(job.module, folder / "nst.ko")
@@ -206,6 +207,7 @@ class HostRootGuest:
         if self._terminal is not None:
             rows, columns = self._terminal
             (folder / "terminal").write_text(f"{rows} {columns}\n")
+        (folder / "modules").write_text(f"{self._kernel.root}\n")
         (folder / "stock").write_text(" ".join(stock) + "\n")
         for name, strings in (
             ("argv", list(job.argv)),

@@ -3,11 +3,12 @@
 #
 # Runs one command in the host-root guest: hostroot_job.sh JOBDIR
 #
-# JOBDIR holds env, argv and cwd (NUL-terminated strings), stock (names of the stock
-# modules to load) and, if the module is wanted, nst.ko and keybox. Three virtio ports
-# carry the command's streams, or one the terminal that it has in their place
-# (JOBDIR/terminal: rows and columns). The port nst.status says "started", then the
-# command's exit status; or "failed: " and the reason why it was not started.
+# JOBDIR holds env, argv and cwd (NUL-terminated strings), modules (what holds the
+# kernel's lib/modules), stock (names of those of its modules to load) and, if the
+# module under test is wanted, nst.ko and keybox. Three virtio ports carry the command's
+# streams, or one the terminal that it has in their place (JOBDIR/terminal: rows and
+# columns). The port nst.status says "started", then the command's exit status; or
+# "failed: " and the reason why it was not started.
 
 job=$1
 declare -A ports
@@ -27,6 +28,14 @@ strings() {
 }
 
 ip link set dev lo up
+# The kernel's modules are in the cache. /lib/modules cannot always be made to show
+# them: a host without a kernel of its own, such as a container, has no such folder.
+read -r modules <"$job/modules"
+export MODPROBE_OPTIONS="--dirname=$modules"
+printf '#!/bin/sh\nexec /sbin/modprobe --dirname=%q "$@"\n' "$modules" >/run/nst-modprobe
+chmod 755 /run/nst-modprobe
+echo /run/nst-modprobe >/proc/sys/kernel/modprobe
+
 read -r stock <"$job/stock"
 if [[ $stock ]]; then
 	# shellcheck disable=SC2086 # a list of names
