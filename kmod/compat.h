@@ -1,0 +1,111 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * All differences between the kernels that NST builds for.
+ */
+#ifndef _NST_COMPAT_H
+#define _NST_COMPAT_H
+
+#include <linux/net.h>
+#include <linux/random.h>
+#include <linux/sysctl.h>
+#include <linux/uio.h>
+#include <linux/version.h>
+#include <net/netns/generic.h>
+#include <net/sock.h>
+#include <net/udp.h>
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#include <asm/unaligned.h>
+#else
+#include <linux/unaligned.h>
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+#define nst_random_below(ceil)		prandom_u32_max(ceil)
+#else
+#define nst_random_below(ceil)		get_random_u32_below(ceil)
+#endif
+
+static inline struct udp_table *nst_udp_table(const struct net *net)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 2, 0)
+	return &udp_table;
+#else
+	return net->ipv4.udp_table;
+#endif
+}
+
+#ifndef ITER_DEST
+#define ITER_DEST			READ
+#define ITER_SOURCE			WRITE
+#endif
+
+/* accept() got its arguments one by one before 6.10. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+struct proto_accept_arg {
+	int	flags;
+	bool	kern;
+};
+
+#define NST_ACCEPT_OP(accept)		accept ## _by_args
+#define NST_DEFINE_ACCEPT_OP(accept)					\
+	static int accept ## _by_args(struct socket *sock,		\
+				      struct socket *newsock,		\
+				      int flags, bool kern)		\
+	{								\
+		struct proto_accept_arg arg = {				\
+			.flags = flags,					\
+			.kern = kern,					\
+		};							\
+									\
+		return accept(sock, newsock, &arg);			\
+	}
+#else
+#define NST_ACCEPT_OP(accept)		accept
+#define NST_DEFINE_ACCEPT_OP(accept)
+#endif
+
+static inline int nst_inner_accept(const struct proto_ops *inner,
+				   struct socket *sock, struct socket *newsock,
+				   struct proto_accept_arg *arg)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 10, 0)
+	return inner->accept(sock, newsock, arg->flags, arg->kern);
+#else
+	return inner->accept(sock, newsock, arg);
+#endif
+}
+
+/* sendpage() would pass pages to TCP in clear; sendmsg() replaced it in 6.5. */
+static inline void nst_ops_no_sendpage(struct proto_ops *ops)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	ops->sendpage = sock_no_sendpage;
+#endif
+}
+
+static inline struct ctl_table_header *
+nst_register_net_sysctl(struct net *net, const char *path,
+			struct ctl_table *table, size_t entries)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+	return register_net_sysctl(net, path, table);
+#else
+	return register_net_sysctl_sz(net, path, table, entries);
+#endif
+}
+
+/* A table's end is its size from 6.6 on, and was an empty entry before. */
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
+#define NST_CTL_TABLE_END		{ }
+#else
+#define NST_CTL_TABLE_END
+#endif
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
+#define NST_CTL_CONST
+#else
+#define NST_CTL_CONST			const
+#endif
+
+#endif /* _NST_COMPAT_H */

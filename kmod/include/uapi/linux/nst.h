@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later WITH Linux-syscall-note */
+/*
+ * NST: a transport-layer security protocol as a socket family.
+ *
+ * Include <sys/socket.h> first.
+ */
+#ifndef _UAPI_LINUX_NST_H
+#define _UAPI_LINUX_NST_H
+
+#include <linux/types.h>
+
+/* The module parameter "family" chooses another number. */
+#define AF_NST			18
+#define PF_NST			AF_NST
+
+#define NST_SOCK_STREAM		SOCK_STREAM
+#define NST_SOCK_DGRAM		SOCK_DGRAM
+
+/* socket()'s protocol: which IP carries the records, whose addresses are used */
+#define NST_PROTO_INET		0
+#define NST_PROTO_INET6		10
+
+/* socket options */
+#define SOL_NST			1337
+
+#define NST_TX_SUITE		1	/* int, one of NST_AES_GCM.. */
+#define NST_TX_KEY		2	/* struct nst_tx_key */
+#define NST_INFO		3	/* struct nst_info, read only */
+
+#define NST_AES_GCM		1
+#define NST_AES_CBC		2
+#define NST_SM4_GCM		3
+#define NST_SM4_CBC		4
+
+#define NST_PIN_KID		1	/* seal with this kid only */
+#define NST_PIN_PERTURB		2	/* seal with this kpos and kval only */
+
+struct nst_tx_key {
+	__u16	kid;
+	__u8	kpos;			/* 1..32, or 0 with kval 0 */
+	__u8	kval;			/* 1..255 */
+	__u32	pin;			/* what of the above is pinned */
+};
+
+/* The running epochs; all 0 before a direction's first record. */
+struct nst_info {
+	__u64	tx_session_id;
+	__u64	rx_session_id;		/* of the last record accepted */
+	__u32	tx_counter;		/* the next record's */
+	__u16	tx_kid;
+	__u8	tx_cipher_id;
+	__u8	tx_kpos;
+	__u8	tx_kval;
+	__u8	last_verdict;		/* 0 for OK, else the number of the check */
+	__u8	reserved[6];
+};
+
+#endif /* _UAPI_LINUX_NST_H */
