@@ -1,0 +1,175 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * What NST attaches to an inet socket: found by the socket's address, so that
+ * nobody has to trust what sk_user_data points to.
+ */
+
+#include <linux/rhashtable.h>
+#include <linux/sched/signal.h>
+#include <linux/slab.h>
+
+#include "dgram.h"
+#include "netns.h"
+#include "socket.h"
+#include "stream.h"
+
+static const struct rhashtable_params nst_socks_params = {
+	.key_len = sizeof(struct sock *),
+	.key_offset = offsetof(struct nst_sock, sk),
+	.head_offset = offsetof(struct nst_sock, node),
+	.automatic_shrinking = true,
+};
+
+static struct rhashtable nst_socks;
+
+int nst_sock_init(void)
+{
+	return rhashtable_init(&nst_socks, &nst_socks_params);
+}
+
+void nst_sock_exit(void)
+{
+	rhashtable_destroy(&nst_socks);
+}
+
+/* Under RCU, or when @sk cannot be released meanwhile. NULL: not an NST socket. */
+struct nst_sock *nst_sock_find(const struct sock *sk)
+{
+	return rhashtable_lookup_fast(&nst_socks, &sk, nst_socks_params);
+}
+
+/* For a socket operation: the file keeps the socket from being released. */
+struct nst_sock *nst_sock_of(struct socket *sock)
+{
+	return nst_sock_find(sock->sk);
+}
+
+struct nst_sock *nst_sock_alloc(const struct nst_ops *ops, struct net *net)
+{
+	struct nst_sock *ns;
+
+	ns = kzalloc(sizeof(*ns), GFP_KERNEL_ACCOUNT);
+	if (!ns)
+		return NULL;
+	ns->nn = nst_net(net);
+	ns->inner = ops->inner;
+	ns->transport = ops->transport;
+	ns->tx.policy.cipher_id = READ_ONCE(ns->nn->default_cipher);
+	mutex_init(&ns->tx.lock);
+	mutex_init(&ns->rx_lock);
+	if (ns->transport == NST_STREAM)
+		nst_stream_init(ns);
+	else
+		nst_dgram_init(ns);
+	return ns;
+}
+
+/* Makes @sock's inet socket an NST socket. */
+int nst_sock_attach(struct nst_sock *ns, struct socket *sock)
+{
+	struct sock *sk = sock->sk;
+	int err;
+
+	ns->sk = sk;
+	err = rhashtable_insert_fast(&nst_socks, &ns->node, nst_socks_params);
+	if (err)
+		return err;
+
+	/*
+	 * Not ours to dereference: being set, it keeps sockmap, KCM and tunnels
+	 * away, and TCP does not hand it down to children.
+	 */
+	write_lock_bh(&sk->sk_callback_lock);
+	__rcu_assign_sk_user_data_with_flags(sk, ns, SK_USER_DATA_NOCOPY);
+	write_unlock_bh(&sk->sk_callback_lock);
+
+	/* An urgent pointer must not take a byte out of the stream. */
+	sock_set_flag(sk, SOCK_URGINLINE);
+	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
+	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+	if (ns->transport == NST_DGRAM)
+		atomic_inc(&ns->nn->dgram_sockets);
+	return 0;
+}
+
+/* For a context that was never attached, or is no more. */
+void nst_sock_free(struct nst_sock *ns)
+{
+	nst_epoch_end(&ns->tx.epoch);
+	if (ns->transport == NST_STREAM)
+		nst_stream_free(ns);
+	else
+		nst_dgram_free(ns);
+	/* The hook may be looking at it still. */
+	kfree_rcu(ns, rcu);
+}
+
+/* Makes it a plain inet socket again: on release, when nobody else uses it. */
+void nst_sock_detach(struct nst_sock *ns)
+{
+	struct sock *sk = ns->sk;
+
+	if (ns->transport == NST_DGRAM)
+		atomic_dec(&ns->nn->dgram_sockets);
+	rhashtable_remove_fast(&nst_socks, &ns->node, nst_socks_params);
+	write_lock_bh(&sk->sk_callback_lock);
+	rcu_assign_sk_user_data(sk, NULL);
+	write_unlock_bh(&sk->sk_callback_lock);
+	nst_sock_free(ns);
+}
+
+/**
+ * nst_sock_wait() - wait until a direction may have something to do
+ * @ns: the socket; none of its locks are held
+ * @ready: says when to stop waiting
+ * @timeo: jiffies to wait at most; what is left of them afterwards
+ *
+ * Return: 0, -EAGAIN if the time is over, or as sock_intr_errno() says.
+ */
+int nst_sock_wait(struct nst_sock *ns, bool (*ready)(struct nst_sock *ns),
+		  long *timeo)
+{
+	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	struct sock *sk = ns->sk;
+	int err = 0;
+
+	if (!*timeo)
+		return -EAGAIN;
+	add_wait_queue(sk_sleep(sk), &wait);
+	for (;;) {
+		/* First: what makes it ready might not be what the caller needs. */
+		if (signal_pending(current))
+			err = sock_intr_errno(*timeo);
+		if (err || ready(ns))
+			break;
+		if (!*timeo) {
+			err = -EAGAIN;
+			break;
+		}
+		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
+	}
+	remove_wait_queue(sk_sleep(sk), &wait);
+	return err;
+}
+
+/* Counts a verdict of the receive path. */
+void nst_sock_count(struct nst_sock *ns, enum nst_verdict verdict)
+{
+	nst_stat_verdict(ns->nn->stats, NST_RECEIVE_PATH, ns->transport,
+			 verdict);
+	WRITE_ONCE(ns->last_verdict, verdict);
+}
+
+/* kvfree() frees it. */
+struct nst_plain *nst_plain_alloc(size_t len)
+{
+	struct nst_plain *plain;
+
+	plain = kvmalloc(struct_size(plain, data, len), GFP_KERNEL_ACCOUNT);
+	if (plain) {
+		INIT_LIST_HEAD(&plain->list);
+		plain->len = 0;
+		plain->read = 0;
+	}
+	return plain;
+}

@@ -1,0 +1,239 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Socket options: NST's own, and which of inet's get through.
+ */
+
+#include <linux/in.h>
+#include <linux/in6.h>
+#include <linux/nst.h>
+#include <linux/tcp.h>
+#include <linux/udp.h>
+#include <linux/uaccess.h>
+
+#include "compat.h"
+#include "netns.h"
+#include "socket.h"
+#include "suite.h"
+
+static int nst_set_tx_suite(struct nst_sock *ns, sockptr_t optval,
+			    unsigned int optlen)
+{
+	int cipher_id;
+
+	if (optlen != sizeof(cipher_id))
+		return -EINVAL;
+	if (copy_from_sockptr(&cipher_id, optval, sizeof(cipher_id)))
+		return -EFAULT;
+	if (cipher_id < NST_CIPHER_FIRST || cipher_id > NST_CIPHER_LAST)
+		return -EINVAL;
+	if (!nst_suite_available(cipher_id))
+		return -EOPNOTSUPP;
+
+	mutex_lock(&ns->tx.lock);
+	if (ns->tx.policy.cipher_id != cipher_id)
+		nst_epoch_end(&ns->tx.epoch);
+	ns->tx.policy.cipher_id = cipher_id;
+	mutex_unlock(&ns->tx.lock);
+	return 0;
+}
+
+static int nst_set_tx_key(struct nst_sock *ns, sockptr_t optval,
+			  unsigned int optlen)
+{
+	struct nst_tx_key key;
+
+	if (optlen != sizeof(key))
+		return -EINVAL;
+	if (copy_from_sockptr(&key, optval, sizeof(key)))
+		return -EFAULT;
+	if (key.pin & ~(NST_PIN_KID | NST_PIN_PERTURB))
+		return -EINVAL;
+	if (key.pin & NST_PIN_PERTURB &&
+	    (key.kpos > NST_KPOS_MAX || !key.kpos != !key.kval))
+		return -EINVAL;
+
+	mutex_lock(&ns->tx.lock);
+	ns->tx.policy.pin = (struct nst_pin){
+		.pin_kid = key.pin & NST_PIN_KID,
+		.pin_perturb = key.pin & NST_PIN_PERTURB,
+		.kid = key.kid,
+		.kpos = key.kpos,
+		.kval = key.kval,
+	};
+	nst_epoch_end(&ns->tx.epoch);
+	mutex_unlock(&ns->tx.lock);
+	return 0;
+}
+
+static int nst_set_own(struct nst_sock *ns, int optname, sockptr_t optval,
+		       unsigned int optlen)
+{
+	switch (optname) {
+	case NST_TX_SUITE:
+		return nst_set_tx_suite(ns, optval, optlen);
+	case NST_TX_KEY:
+		return nst_set_tx_key(ns, optval, optlen);
+	}
+	return -ENOPROTOOPT;
+}
+
+static void nst_get_info(struct nst_sock *ns, struct nst_info *info)
+{
+	const struct nst_epoch *epoch = &ns->tx.epoch;
+
+	memset(info, 0, sizeof(*info));
+	mutex_lock(&ns->tx.lock);
+	if (epoch->keys) {
+		info->tx_session_id = epoch->session_id;
+		info->tx_counter = epoch->counter;
+		info->tx_kid = epoch->params.kid;
+		info->tx_cipher_id = epoch->params.cipher_id;
+		info->tx_kpos = epoch->params.kpos;
+		info->tx_kval = epoch->params.kval;
+	}
+	mutex_unlock(&ns->tx.lock);
+
+	if (ns->transport == NST_STREAM) {
+		mutex_lock(&ns->rx_lock);
+		info->rx_session_id = ns->stream.rx.state.prev.session_id;
+		mutex_unlock(&ns->rx_lock);
+	}
+	info->last_verdict = READ_ONCE(ns->last_verdict);
+}
+
+static void nst_get_tx_key(struct nst_sock *ns, struct nst_tx_key *key)
+{
+	const struct nst_pin *pin = &ns->tx.policy.pin;
+
+	mutex_lock(&ns->tx.lock);
+	*key = (struct nst_tx_key){
+		.kid = pin->kid,
+		.kpos = pin->kpos,
+		.kval = pin->kval,
+		.pin = (pin->pin_kid ? NST_PIN_KID : 0) |
+		       (pin->pin_perturb ? NST_PIN_PERTURB : 0),
+	};
+	mutex_unlock(&ns->tx.lock);
+}
+
+static int nst_get_own(struct nst_sock *ns, int optname, char __user *optval,
+		       int __user *optlen)
+{
+	union {
+		int cipher_id;
+		struct nst_tx_key key;
+		struct nst_info info;
+	} value;
+	int len, size;
+
+	if (get_user(len, optlen))
+		return -EFAULT;
+	if (len < 0)
+		return -EINVAL;
+
+	switch (optname) {
+	case NST_TX_SUITE:
+		value.cipher_id = READ_ONCE(ns->tx.policy.cipher_id);
+		size = sizeof(value.cipher_id);
+		break;
+	case NST_TX_KEY:
+		nst_get_tx_key(ns, &value.key);
+		size = sizeof(value.key);
+		break;
+	case NST_INFO:
+		nst_get_info(ns, &value.info);
+		size = sizeof(value.info);
+		break;
+	default:
+		return -ENOPROTOOPT;
+	}
+
+	len = min(len, size);
+	if (put_user(len, optlen) || copy_to_user(optval, &value, len))
+		return -EFAULT;
+	return 0;
+}
+
+/*
+ * What is left out would let data past us (ULPs, fast open, repair), or make one
+ * record of several or several of one (corking of datagrams, segmentation).
+ */
+static bool nst_tcp_option_allowed(int optname)
+{
+	switch (optname) {
+	case TCP_NODELAY:
+	case TCP_MAXSEG:
+	case TCP_CORK:
+	case TCP_KEEPIDLE:
+	case TCP_KEEPINTVL:
+	case TCP_KEEPCNT:
+	case TCP_SYNCNT:
+	case TCP_LINGER2:
+	case TCP_DEFER_ACCEPT:
+	case TCP_WINDOW_CLAMP:
+	case TCP_QUICKACK:
+	case TCP_CONGESTION:
+	case TCP_USER_TIMEOUT:
+	case TCP_SAVE_SYN:
+	case TCP_NOTSENT_LOWAT:
+	case TCP_TX_DELAY:
+		return true;
+	}
+	return false;
+}
+
+static bool nst_tcp_option_readable(int optname)
+{
+	switch (optname) {
+	case TCP_INFO:
+	case TCP_CC_INFO:
+	case TCP_SAVED_SYN:
+		return true;
+	}
+	return nst_tcp_option_allowed(optname);
+}
+
+static bool nst_option_allowed(int level, int optname)
+{
+	switch (level) {
+	case SOL_SOCKET:
+		/* Low water would count ciphertext, and keep records from us. */
+		return optname != SO_ZEROCOPY && optname != SO_RCVLOWAT;
+	case SOL_TCP:
+		return nst_tcp_option_allowed(optname);
+	case SOL_UDP:
+		return false;
+	case SOL_IPV6:
+		return optname != IPV6_ADDRFORM;
+	case SOL_IP:
+		return true;
+	}
+	return false;
+}
+
+int nst_setsockopt(struct socket *sock, int level, int optname,
+		   sockptr_t optval, unsigned int optlen)
+{
+	struct nst_sock *ns = nst_sock_of(sock);
+
+	if (level == SOL_NST)
+		return nst_set_own(ns, optname, optval, optlen);
+	if (!nst_option_allowed(level, optname))
+		return -EOPNOTSUPP;
+	if (level == SOL_SOCKET)
+		return sock_setsockopt(sock, level, optname, optval, optlen);
+	return ns->inner->setsockopt(sock, level, optname, optval, optlen);
+}
+
+int nst_getsockopt(struct socket *sock, int level, int optname,
+		   char __user *optval, int __user *optlen)
+{
+	struct nst_sock *ns = nst_sock_of(sock);
+
+	if (level == SOL_NST)
+		return nst_get_own(ns, optname, optval, optlen);
+	/* TCP_ZEROCOPY_RECEIVE, for one, reads data. */
+	if (level == SOL_TCP && !nst_tcp_option_readable(optname))
+		return -EOPNOTSUPP;
+	return ns->inner->getsockopt(sock, level, optname, optval, optlen);
+}

@@ -1,0 +1,37 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Stream sockets: records over TCP.
+ */
+#ifndef _NST_STREAM_H
+#define _NST_STREAM_H
+
+#include "compat.h"
+#include "socket.h"
+
+/* stream.c */
+void nst_stream_init(struct nst_sock *ns);
+void nst_stream_free(struct nst_sock *ns);
+void nst_stream_finish(struct nst_sock *ns);
+void nst_stream_fail(struct nst_sock *ns, int err);
+int nst_stream_connect(struct socket *sock, struct sockaddr *addr, int len,
+		       int flags);
+int nst_stream_accept(struct socket *sock, struct socket *newsock,
+		      struct proto_accept_arg *arg);
+int nst_stream_shutdown(struct socket *sock, int how);
+__poll_t nst_stream_poll(struct file *file, struct socket *sock,
+			 struct poll_table_struct *wait);
+int nst_stream_readable_bytes(struct nst_sock *ns);
+
+/* stream_tx.c */
+int nst_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
+int nst_stream_flush(struct nst_sock *ns);
+int nst_stream_send_close(struct nst_sock *ns);
+void nst_stream_tx_reset(struct nst_sock *ns);
+
+/* stream_rx.c */
+int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
+		       int flags);
+int nst_stream_fill(struct nst_sock *ns);
+void nst_stream_rx_reset(struct nst_sock *ns);
+
+#endif /* _NST_STREAM_H */

@@ -1,0 +1,428 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * Receiving on a stream: bytes become records, records are judged (section 8) and
+ * opened, and plaintext waits to be read.
+ *
+ * Ciphertext is taken from TCP as it comes, without waiting, into a buffer of the
+ * record's own size; so a whole record fits whatever the receive buffer's size.
+ */
+
+#include <linux/slab.h>
+#include <net/tcp.h>
+
+#include "netns.h"
+#include "stream.h"
+#include "suite.h"
+
+/* Everything down to nst_stream_fill() runs under rx_lock. */
+
+static void nst_stream_drop_record(struct nst_stream_rx *rx)
+{
+	kvfree(rx->body);
+	rx->body = NULL;
+	rx->received = 0;
+	rx->checked = false;
+}
+
+static void nst_stream_drop_keys(struct nst_stream_rx *rx)
+{
+	nst_keys_free(rx->keys);
+	rx->keys = NULL;
+}
+
+void nst_stream_rx_reset(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	struct nst_plain *plain, *next;
+
+	nst_stream_drop_record(rx);
+	nst_stream_drop_keys(rx);
+	list_for_each_entry_safe(plain, next, &rx->plain, list)
+		kvfree(plain);
+	memset(rx, 0, sizeof(*rx));
+	INIT_LIST_HEAD(&rx->plain);
+	rx->state.from_acceptor = !ns->stream.acceptor;
+}
+
+/* What came before stays readable; nothing after it is looked at. */
+static void nst_stream_stop(struct nst_sock *ns, int error)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+
+	nst_stream_drop_record(rx);
+	nst_stream_drop_keys(rx);
+	WRITE_ONCE(rx->error, error);
+}
+
+/* Section 11. */
+static void nst_stream_reject(struct nst_sock *ns, enum nst_verdict verdict)
+{
+	int error = verdict == NST_TRUNCATED ? -ECONNABORTED : -EBADMSG;
+
+	nst_sock_count(ns, verdict);
+	nst_stream_stop(ns, error);
+	nst_stream_fail(ns, error);
+}
+
+/* What TCP has of the next @len bytes: never waits. */
+static int nst_stream_read(struct nst_sock *ns, void *buf, size_t len,
+			   int flags)
+{
+	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	struct msghdr msg = { };
+
+	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, len);
+	return ns->inner->recvmsg(ns->sk->sk_socket, &msg, len,
+				  MSG_DONTWAIT | flags);
+}
+
+/* No bytes: nothing yet, the end of the stream, or of the connection. */
+static int nst_stream_no_bytes(struct nst_sock *ns, int err)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	struct sock *sk = ns->sk;
+
+	if (err == -EAGAIN)
+		return 0;
+	if (!err) {
+		if (sock_flag(sk, SOCK_DONE)) {		/* FIN */
+			nst_stream_reject(ns, NST_TRUNCATED);
+			return 0;
+		}
+		if (READ_ONCE(rx->shut) &&
+		    inet_sk_state_load(sk) != TCP_CLOSE)
+			return 0;
+		/* TCP's error went to somebody else. */
+		err = -ECONNRESET;
+	}
+	/* The connection is no more; one that never was has no records. */
+	if (inet_sk_state_load(sk) == TCP_CLOSE && err != -ENOTCONN)
+		nst_stream_stop(ns, err);
+	return err;
+}
+
+/* Reads on up to @want bytes of the record. 1: they are there; 0: not yet. */
+static int nst_stream_gather(struct nst_sock *ns, void *buf, size_t offset,
+			     size_t want)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+
+	while (rx->received < want) {
+		int n = nst_stream_read(ns, buf + rx->received - offset,
+					want - rx->received, 0);
+
+		if (n <= 0)
+			return nst_stream_no_bytes(ns, n);
+		rx->received += n;
+		/* Checks 2 and 3 do not wait for the whole header. */
+		if (!offset && rx->received >= NST_MAGIC_VERSION_LEN &&
+		    nst_check_magic_version(buf))
+			break;
+	}
+	return 1;
+}
+
+/* Checks 2 to 12, as soon as the header is there. */
+static enum nst_verdict nst_stream_check(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	u64 now = ktime_get_real_ns();
+	enum nst_verdict verdict;
+
+	verdict = nst_check_magic_version((const u8 *)&rx->hdr);
+	if (verdict)
+		return verdict;
+
+	/* Pairs with nst_stream_seal(), which writes first_token before. */
+	rx->state.sent_nothing = !smp_load_acquire(&ns->stream.tx.sealed_any);
+	verdict = nst_check_stream(ns->nn, now, &rx->hdr, &rx->state);
+	if (!verdict && !rx->state.prev.valid)
+		verdict = nst_replay_check(&ns->nn->replay[NST_STREAM],
+					   &rx->hdr, now);
+	return verdict;
+}
+
+/*
+ * Checks 13 and 14 on a record that has come whole, and the replay check again.
+ * Returns a verdict, or a negative error after which the record can be tried
+ * again or given up.
+ */
+static int nst_stream_open(struct nst_sock *ns, struct nst_keys **fresh)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	const struct nst_previous *prev = &rx->state.prev;
+	u64 session_id = nst_header_session_id(&rx->hdr);
+	struct nst_keys *keys = rx->keys;
+	const u8 *chain = NULL;
+	int verdict;
+
+	if (!prev->valid || prev->session_id != session_id) {
+		const struct nst_params params = nst_header_params(&rx->hdr);
+		u8 key[NST_KEY_LEN];
+		u64 generation;
+		int err;
+
+		err = nst_keybox_key(ns->nn, &params, key, &generation);
+		/* It was there at check 8, and is gone from the box since. */
+		if (err)
+			return NST_KID;
+		keys = nst_keys_derive(key, &params, session_id);
+		memzero_explicit(key, sizeof(key));
+		if (IS_ERR(keys))
+			return PTR_ERR(keys);
+		*fresh = keys;
+		if (prev->valid)
+			chain = prev->token;
+	}
+	if (be32_to_cpu(rx->hdr.flags) & NST_FLAG_BOUND)
+		chain = ns->stream.tx.first_token;
+
+	verdict = nst_keys_open(keys, &rx->hdr, chain, rx->body->data);
+	if (!verdict && !prev->valid)
+		verdict = nst_replay_accept(&ns->nn->replay[NST_STREAM],
+					    &rx->hdr, ktime_get_real_ns(),
+					    nst_window_ns(ns->nn));
+	return verdict;
+}
+
+static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	struct nst_previous *prev = &rx->state.prev;
+
+	nst_sock_count(ns, NST_OK);
+	if (fresh) {
+		nst_keys_free(rx->keys);
+		rx->keys = fresh;
+	}
+	if (!prev->valid) {
+		memcpy(rx->first_token, rx->hdr.token, NST_TOKEN_LEN);
+		/* Pairs with nst_stream_chain(). */
+		smp_store_release(&rx->accepted_any, true);
+	}
+	prev->valid = true;
+	prev->session_id = nst_header_session_id(&rx->hdr);
+	prev->counter = nst_header_counter(&rx->hdr);
+	prev->params = nst_header_params(&rx->hdr);
+	memcpy(prev->token, rx->hdr.token, NST_TOKEN_LEN);
+
+	if (be32_to_cpu(rx->hdr.flags) & NST_FLAG_CLOSE) {
+		WRITE_ONCE(rx->closed, true);
+		nst_stream_drop_keys(rx);
+	} else {
+		rx->body->len = be16_to_cpu(rx->hdr.transport_len);
+		WRITE_ONCE(rx->plain_len, rx->plain_len + rx->body->len);
+		list_add_tail(&rx->body->list, &rx->plain);
+		rx->body = NULL;
+	}
+	nst_stream_drop_record(rx);
+}
+
+/* After CLOSE nothing more is parsed. */
+static void nst_stream_discard(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+
+	if (nst_stream_read(ns, NULL, SZ_1M, MSG_TRUNC) <= 0 || rx->trailing)
+		return;
+	rx->trailing = true;
+	nst_sock_count(ns, NST_SEQUENCE);
+}
+
+static int nst_stream_take_header(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	enum nst_verdict verdict;
+	int ret;
+
+	if (!rx->checked) {
+		ret = nst_stream_gather(ns, &rx->hdr, 0, NST_HEADER_LEN);
+		if (ret <= 0)
+			return ret;
+		verdict = nst_stream_check(ns);
+		if (verdict) {
+			nst_stream_reject(ns, verdict);
+			return 0;
+		}
+		rx->checked = true;
+		rx->body_len =
+			nst_suite_body_len(nst_suite(rx->hdr.cipher_id),
+					   be16_to_cpu(rx->hdr.transport_len));
+	}
+	if (!rx->body) {
+		rx->body = nst_plain_alloc(rx->body_len);
+		if (!rx->body)
+			return -ENOMEM;
+	}
+	return 1;
+}
+
+/**
+ * nst_stream_fill() - open the next record, if all of it has come
+ * @ns: the socket, with rx_lock held
+ *
+ * What comes of it shows in rx: plaintext, closed, or error.
+ *
+ * Return: 1 if a record was opened, 0 if there is nothing to be had yet or any
+ * more, or a negative error that need not stand for good.
+ */
+int nst_stream_fill(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	struct nst_keys *fresh = NULL;
+	int ret;
+
+	if (rx->error)
+		return 0;
+	if (rx->closed) {
+		nst_stream_discard(ns);
+		return 0;
+	}
+	ret = nst_stream_take_header(ns);
+	if (ret <= 0)
+		return ret;
+	ret = nst_stream_gather(ns, rx->body->data, NST_HEADER_LEN,
+				NST_HEADER_LEN + rx->body_len);
+	if (ret <= 0)
+		return ret;
+
+	ret = nst_stream_open(ns, &fresh);
+	if (!ret) {
+		nst_stream_accepted(ns, fresh);
+		if (rx->closed)
+			nst_stream_discard(ns);
+		return 1;
+	}
+	nst_keys_free(fresh);
+	if (ret > 0) {
+		nst_stream_reject(ns, ret);
+		return 0;
+	}
+	/* The body may be half decrypted: there is no second try. */
+	nst_stream_stop(ns, ret);
+	nst_stream_fail(ns, ret);
+	return 0;
+}
+
+/* What a reader waits for: something to fill from, or that came without it. */
+static bool nst_stream_receivable(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	struct sock *sk = ns->sk;
+
+	return !skb_queue_empty_lockless(&sk->sk_receive_queue) ||
+	       READ_ONCE(sk->sk_err) ||
+	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
+	       inet_sk_state_load(sk) == TCP_CLOSE ||
+	       READ_ONCE(rx->plain_len) || READ_ONCE(rx->closed) ||
+	       READ_ONCE(rx->error);
+}
+
+/* The plaintext at @pos bytes from the first unread one; its rest is *@offset on. */
+static struct nst_plain *nst_stream_plain_at(struct nst_stream_rx *rx,
+					     size_t pos, size_t *offset)
+{
+	struct nst_plain *plain;
+
+	list_for_each_entry(plain, &rx->plain, list) {
+		if (pos < plain->len - plain->read) {
+			*offset = plain->read + pos;
+			return plain;
+		}
+		pos -= plain->len - plain->read;
+	}
+	return NULL;
+}
+
+static void nst_stream_consume(struct nst_stream_rx *rx,
+			       struct nst_plain *plain, size_t len)
+{
+	plain->read += len;
+	WRITE_ONCE(rx->plain_len, rx->plain_len - len);
+	if (plain->read == plain->len) {
+		list_del(&plain->list);
+		kvfree(plain);
+	}
+}
+
+/*
+ * Copies what can be had without waiting, from *@copied on. Returns 1 if there is
+ * nothing to wait for: the end of file; or a negative error.
+ */
+static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
+			   int flags, size_t *copied)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	size_t offset, part;
+	int err;
+
+	while (*copied < len) {
+		size_t pos = flags & MSG_PEEK ? *copied : 0;
+		struct nst_plain *plain = nst_stream_plain_at(rx, pos, &offset);
+
+		if (!plain) {
+			/* Peeking must not pile up all that the peer sends. */
+			if (pos >= max(READ_ONCE(ns->sk->sk_rcvbuf), 1))
+				return 1;
+			err = nst_stream_fill(ns);
+			if (err < 0)
+				return err;
+			if (!err)
+				break;
+			continue;
+		}
+		part = min(len - *copied, plain->len - offset);
+		if (!(flags & MSG_TRUNC) &&
+		    copy_to_iter(plain->data + offset, part,
+				 &msg->msg_iter) != part)
+			return -EFAULT;
+		*copied += part;
+		if (!(flags & MSG_PEEK))
+			nst_stream_consume(rx, plain, part);
+	}
+
+	if (*copied == len)
+		return 0;
+	if (rx->error)
+		return rx->error;
+	return rx->closed || rx->shut;
+}
+
+int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
+		       int flags)
+{
+	struct nst_sock *ns = nst_sock_of(sock);
+	struct sock *sk = ns->sk;
+	size_t copied = 0, target;
+	long timeo;
+	int ret;
+
+	if (!nst_enabled(ns->nn))
+		return -ESHUTDOWN;
+	if (flags & MSG_ERRQUEUE) {
+		/* Its payload is a record: of use to nobody. */
+		iov_iter_truncate(&msg->msg_iter, 0);
+		return ns->inner->recvmsg(sock, msg, 0, flags);
+	}
+	if (flags & MSG_OOB)
+		return -EOPNOTSUPP;
+
+	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
+	target = flags & MSG_WAITALL ? len : min_t(size_t, len, 1);
+
+	for (;;) {
+		mutex_lock(&ns->rx_lock);
+		ret = nst_stream_copy(ns, msg, len, flags, &copied);
+		mutex_unlock(&ns->rx_lock);
+		if (ret || copied >= target)
+			break;
+		ret = nst_sock_wait(ns, nst_stream_receivable, &timeo);
+		if (ret)
+			break;
+		if (!nst_enabled(ns->nn)) {
+			ret = -ESHUTDOWN;
+			break;
+		}
+	}
+	return copied || ret > 0 ? copied : ret;
+}
