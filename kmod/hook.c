@@ -1,0 +1,171 @@
+// SPDX-License-Identifier: GPL-2.0-or-later
+/*
+ * The LOCAL_IN check (section 10): drops datagrams for NST sockets that are
+ * plainly not NST before they reach a socket queue. Runs in softirq context,
+ * under rcu_read_lock().
+ */
+
+#include <linux/netfilter.h>
+#include <linux/netfilter_ipv4.h>
+#include <linux/netfilter_ipv6.h>
+#include <linux/timekeeping.h>
+#include <net/inet_sock.h>
+#include <net/ip.h>
+#include <net/ipv6.h>
+#include <net/route.h>
+
+#include "check.h"
+#include "compat.h"
+#include "hook.h"
+#include "netns.h"
+#include "socket.h"
+
+static bool nst_hook_wanted(const struct nst_net *nn, const struct sk_buff *skb)
+{
+	return nst_enabled(nn) && READ_ONCE(nn->local_in_check) &&
+	       atomic_read(&nn->dgram_sockets) && !skb_is_gso(skb);
+}
+
+/* UDP drops what fails its checksum; then there is nothing to judge. */
+static bool nst_udp_checksum_fails(struct sk_buff *skb, unsigned int offset,
+				   const struct udphdr *uh, u8 family)
+{
+	if (!uh->check)
+		return family == AF_INET6;
+	return nf_checksum_partial(skb, NF_INET_LOCAL_IN, offset,
+				   ntohs(uh->len), IPPROTO_UDP, family);
+}
+
+/* Judges the datagram whose UDP header is at @offset, for the socket @sk. */
+static unsigned int nst_hook_judge(struct nst_net *nn, struct sk_buff *skb,
+				   unsigned int offset, const struct udphdr *uh,
+				   const struct sock *sk, u8 family)
+{
+	size_t len = ntohs(uh->len) - sizeof(*uh);
+	enum nst_verdict verdict;
+	struct nst_header hdr;
+	struct nst_sock *ns;
+
+	ns = sk ? nst_sock_find(sk) : NULL;
+	if (!ns || ns->transport != NST_DGRAM)
+		return NF_ACCEPT;
+	if (len >= sizeof(hdr) &&
+	    skb_copy_bits(skb, offset + sizeof(*uh), &hdr, sizeof(hdr)))
+		return NF_ACCEPT;
+	verdict = nst_check_dgram(nn, ktime_get_real_ns(), &hdr, len);
+	if (!verdict || nst_udp_checksum_fails(skb, offset, uh, family))
+		return NF_ACCEPT;
+
+	nst_stat_verdict(nn->stats, NST_LOCAL_IN, NST_DGRAM, verdict);
+	WRITE_ONCE(ns->last_verdict, verdict);
+	return NF_DROP;
+}
+
+/* The UDP header at @offset, if all of its datagram is there. */
+static const struct udphdr *nst_hook_udp_header(const struct sk_buff *skb,
+						unsigned int offset,
+						struct udphdr *buf)
+{
+	const struct udphdr *uh;
+
+	uh = skb_header_pointer(skb, offset, sizeof(*buf), buf);
+	if (!uh || ntohs(uh->len) < sizeof(*uh) ||
+	    ntohs(uh->len) > skb->len - offset)
+		return NULL;
+	return uh;
+}
+
+/* The socket that early demux or a BPF program has found already. */
+static const struct sock *nst_hook_early_sk(const struct sk_buff *skb)
+{
+	return skb->sk && sk_fullsock(skb->sk) ? skb->sk : NULL;
+}
+
+static unsigned int nst_hook_ipv4(void *priv, struct sk_buff *skb,
+				  const struct nf_hook_state *state)
+{
+	unsigned int offset = skb_network_offset(skb) + ip_hdrlen(skb);
+	struct nst_net *nn = nst_net(state->net);
+	const struct iphdr *iph = ip_hdr(skb);
+	const struct rtable *rt = skb_rtable(skb);
+	const struct udphdr *uh;
+	const struct sock *sk;
+	struct udphdr buf;
+
+	if (iph->protocol != IPPROTO_UDP || ip_is_fragment(iph) ||
+	    !nst_hook_wanted(nn, skb))
+		return NF_ACCEPT;
+	/* Multicast is the receive path's to count. */
+	if (rt && rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST))
+		return NF_ACCEPT;
+	uh = nst_hook_udp_header(skb, offset, &buf);
+	if (!uh)
+		return NF_ACCEPT;
+
+	sk = nst_hook_early_sk(skb);
+	if (!sk)
+		sk = __udp4_lib_lookup(state->net, iph->saddr, uh->source,
+				       iph->daddr, uh->dest, inet_iif(skb),
+				       inet_sdif(skb),
+				       nst_udp_table(state->net), NULL);
+	return nst_hook_judge(nn, skb, offset, uh, sk, AF_INET);
+}
+
+#if IS_ENABLED(CONFIG_IPV6)
+static unsigned int nst_hook_ipv6(void *priv, struct sk_buff *skb,
+				  const struct nf_hook_state *state)
+{
+	const struct ipv6hdr *ip6h = ipv6_hdr(skb);
+	struct nst_net *nn = nst_net(state->net);
+	unsigned int offset = 0;
+	unsigned short fragoff;
+	const struct udphdr *uh;
+	const struct sock *sk;
+	struct udphdr buf;
+	int flags = 0;
+
+	if (!nst_hook_wanted(nn, skb) || ipv6_addr_is_multicast(&ip6h->daddr))
+		return NF_ACCEPT;
+	if (ipv6_find_hdr(skb, &offset, IPPROTO_UDP, &fragoff, &flags) < 0 ||
+	    flags & IP6_FH_F_FRAG)
+		return NF_ACCEPT;
+	uh = nst_hook_udp_header(skb, offset, &buf);
+	if (!uh)
+		return NF_ACCEPT;
+
+	sk = nst_hook_early_sk(skb);
+	if (!sk)
+		sk = __udp6_lib_lookup(state->net, &ip6h->saddr, uh->source,
+				       &ip6h->daddr, uh->dest, inet6_iif(skb),
+				       inet6_sdif(skb),
+				       nst_udp_table(state->net), NULL);
+	return nst_hook_judge(nn, skb, offset, uh, sk, AF_INET6);
+}
+#endif
+
+static const struct nf_hook_ops nst_hooks[] = {
+	{
+		.hook		= nst_hook_ipv4,
+		.pf		= NFPROTO_IPV4,
+		.hooknum	= NF_INET_LOCAL_IN,
+		.priority	= NF_IP_PRI_LAST,
+	},
+#if IS_ENABLED(CONFIG_IPV6)
+	{
+		.hook		= nst_hook_ipv6,
+		.pf		= NFPROTO_IPV6,
+		.hooknum	= NF_INET_LOCAL_IN,
+		.priority	= NF_IP6_PRI_LAST,
+	},
+#endif
+};
+
+int nst_hook_register(struct net *net)
+{
+	return nf_register_net_hooks(net, nst_hooks, ARRAY_SIZE(nst_hooks));
+}
+
+void nst_hook_unregister(struct net *net)
+{
+	nf_unregister_net_hooks(net, nst_hooks, ARRAY_SIZE(nst_hooks));
+}
