@@ -51,7 +51,9 @@ class Capture:
     """Frames in order of capture, :data:`STEP` apart."""
 
     v6: bool = False
-    link: Packet = field(default_factory=lambda: Ether(src="02::1", dst="02::2"))
+    link: Packet = field(
+        default_factory=lambda: Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02")
+    )
     packets: list[Packet] = field(default_factory=list)
 
     @property

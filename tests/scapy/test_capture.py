@@ -159,6 +159,12 @@ def test_junk_is_read_or_refused(junk, start):
         pass
 
 
+def ether(**kwargs: int) -> Ether:
+    """Addresses given: Scapy would ask the network for them."""
+    return Ether(src="02:00:00:00:00:01", dst="02:00:00:00:00:02", **kwargs)
+
+
+ETHER = ether()
 UDP_PACKET = UDP(sport=1, dport=48879) / Raw(b"payload")
 V4 = IP(src="192.0.2.1", dst="192.0.2.2")
 V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
@@ -167,14 +173,14 @@ V6 = IPv6(src="2001:db8::1", dst="2001:db8::2")
 @pytest.mark.parametrize(
     ("linktype", "frame"),
     [
-        (1, Ether() / V4 / UDP_PACKET),
-        (1, Ether() / V4 / UDP_PACKET / Raw(b"") / b""),
-        (1, Ether() / Dot1Q(vlan=5) / V4 / UDP_PACKET),
-        (1, Ether(type=0x88A8) / Dot1AD(vlan=5) / Dot1Q(vlan=6) / V6 / UDP_PACKET),
-        (1, Ether() / IP(src="192.0.2.1", dst="192.0.2.2", options=b"\1\1\1\0") / UDP_PACKET),
-        (1, Ether() / V6 / IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 12)]) / UDP_PACKET),
-        (1, Ether() / V6 / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting() / UDP_PACKET),
-        (1, Ether() / V6 / AH(icv=bytes(12), nh=17, payloadlen=4) / UDP_PACKET),
+        (1, ETHER / V4 / UDP_PACKET),
+        (1, ETHER / V4 / UDP_PACKET / Raw(b"") / b""),
+        (1, ETHER / Dot1Q(vlan=5) / V4 / UDP_PACKET),
+        (1, ether(type=0x88A8) / Dot1AD(vlan=5) / Dot1Q(vlan=6) / V6 / UDP_PACKET),
+        (1, ETHER / IP(src="192.0.2.1", dst="192.0.2.2", options=b"\1\1\1\0") / UDP_PACKET),
+        (1, ETHER / V6 / IPv6ExtHdrHopByHop(options=[PadN(optdata=b"\0" * 12)]) / UDP_PACKET),
+        (1, ETHER / V6 / IPv6ExtHdrDestOpt() / IPv6ExtHdrRouting() / UDP_PACKET),
+        (1, ETHER / V6 / AH(icv=bytes(12), nh=17, payloadlen=4) / UDP_PACKET),
         (101, V4 / UDP_PACKET),
         (101, V6 / UDP_PACKET),
         (228, V4 / UDP_PACKET),
@@ -203,7 +209,7 @@ def test_link_and_network_layers(linktype, frame):
 def test_lengths_over_65535_from_before_segmentation_offload():
     data = b"x" * 70000
     for network in IP(len=0), IPv6(plen=0):
-        raw = bytes(Ether() / network / TCP(dport=48879)) + data
+        raw = bytes(ETHER / network / TCP(dport=48879)) + data
         parsed = Parser().parse(Frame(1, 0, 1, raw, len(raw)))
         assert isinstance(parsed, Segment)
         assert (parsed.data, parsed.length) == (data, len(data))
@@ -212,14 +218,14 @@ def test_lengths_over_65535_from_before_segmentation_offload():
 @pytest.mark.parametrize(
     ("frame", "reason"),
     [
-        (Ether() / IP(len=10000) / UDP_PACKET, "with a malformed IP header"),
-        (Ether() / IP(len=19) / UDP_PACKET, "with a malformed IP header"),
-        (Ether() / V4 / UDP(len=7), "with a malformed UDP header"),
-        (Ether() / V4 / UDP(len=100), "with a malformed UDP header"),
-        (Ether() / V4 / TCP(dataofs=4), "with a malformed TCP header"),
-        (Ether() / V4 / TCP(dataofs=15), "with a malformed TCP header"),
-        (Ether() / V6 / IPv6ExtHdrHopByHop(len=255) / UDP_PACKET, None),
-        (Ether(type=0x800), "cut off within their headers"),
+        (ETHER / IP(len=10000) / UDP_PACKET, "with a malformed IP header"),
+        (ETHER / IP(len=19) / UDP_PACKET, "with a malformed IP header"),
+        (ETHER / V4 / UDP(len=7), "with a malformed UDP header"),
+        (ETHER / V4 / UDP(len=100), "with a malformed UDP header"),
+        (ETHER / V4 / TCP(dataofs=4), "with a malformed TCP header"),
+        (ETHER / V4 / TCP(dataofs=15), "with a malformed TCP header"),
+        (ETHER / V6 / IPv6ExtHdrHopByHop(len=255) / UDP_PACKET, None),
+        (ether(type=0x800), "cut off within their headers"),
     ],
 )
 def test_malformed_packets_are_counted(frame, reason):
@@ -234,7 +240,7 @@ def test_fragments_that_overlap_or_never_end():
     whole = bytes(UDP(sport=1, dport=48879, len=32) / Raw(b"y" * 24))
 
     def fragment(offset: int, data: bytes, more: int = 1, ident: int = 1) -> Datagram | None:
-        raw = bytes(Ether() / IP(id=ident, flags=more, frag=offset // 8, proto=17) / Raw(data))
+        raw = bytes(ETHER / IP(id=ident, flags=more, frag=offset // 8, proto=17) / Raw(data))
         parsed = parser.parse(Frame(1, 0, 1, raw, len(raw)))
         assert parsed is None or isinstance(parsed, Datagram)
         return parsed
@@ -253,7 +259,7 @@ def test_fragments_that_overlap_or_never_end():
 
 
 def test_vlan_conversation():
-    capture = Capture(link=Ether() / Dot1Q(vlan=7))
+    capture = Capture(link=ETHER / Dot1Q(vlan=7))
     connection = Connection(capture).open()
     connection.fin(True)
     assert verdicts(capture.observe()) == ["TRUNCATED"]
