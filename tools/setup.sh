@@ -14,7 +14,7 @@ packages=(
 	# kernel modules and guest programs; kbuild's tools need the two libraries
 	gcc libc6-dev libelf1 libssl3 make sparse
 	# guests; virtme-ng looks into kernel images with file
-	busybox-static cpio file kmod qemu-system-x86 util-linux
+	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
 )
 python=${PYTHON:-/usr/bin/python3}
 
@@ -39,8 +39,8 @@ system_packages() {
 		exit 1
 	fi
 	say "installing ${missing[*]}"
-	apt-get update --quiet
-	DEBIAN_FRONTEND=noninteractive "${install[@]}" -o DPkg::Lock::Timeout=600
+	apt-get update -qq
+	DEBIAN_FRONTEND=noninteractive "${install[@]}" -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=600
 }
 
 # The stamp is written last: an environment without it is not trusted.
