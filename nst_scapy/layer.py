@@ -9,6 +9,7 @@ form into the other.
 from __future__ import annotations
 
 import time
+from itertools import pairwise
 from typing import Any
 
 from scapy.config import conf
@@ -195,48 +196,54 @@ class NST(_Header):
         metadata: dict[str, Any],
         session: dict[str, Any],  # noqa: ARG003
     ) -> Packet | None:
-        """The whole records at the front of a stream (for ``TCPSession``).
+        """The records that have come, each the payload of the one before (``TCPSession``).
 
-        What comes before the next magic, where one was expected, is raw bytes.
+        What is between records is raw bytes, and so is what exceeds
+        ``conf.max_list_count`` layers. A record that is not whole yet is left as
+        padding, for the next segments.
         """
-        if not data:
+        pieces, end, wanted = _pieces(data)
+        if not pieces:
+            metadata["tcp_min_len"] = wanted
             return None
-        ended = bool(metadata.get("tcp_end"))
-        start = data.find(_MAGIC_BYTES)
-        if start < 0 and not ended:
-            # The last bytes may be the beginning of a magic.
-            start = next(
-                n
-                for n in range(max(0, len(data) - 3), len(data) + 1)
-                if _MAGIC_BYTES.startswith(data[n:])
-            )
-        if start != 0:
-            junk = data[:start] if start > 0 else data
-            packet: Packet = conf.raw_layer(junk)
+        # TCPSession loses count of the bytes if it has to ask twice about one segment.
+        limit = conf.max_list_count
+        layers = [
+            cls(piece) if piece.startswith(_MAGIC_BYTES) else conf.raw_layer(piece)
+            for piece in pieces[:limit]
+        ]
+        if pieces[limit:]:
+            layers.append(conf.raw_layer(b"".join(pieces[limit:])))
+        if end < len(data):
+            layers.append(conf.padding_layer(data[end:]))
+        for below, above in pairwise(layers):
+            below.lastlayer().add_payload(above)
+        return layers[0]
+
+
+def _pieces(data: bytes) -> tuple[list[bytes], int, int]:
+    """Whole records and what is between them; where they end; and what length has one more."""
+    pieces: list[bytes] = []
+    at = 0
+    while at < len(data):
+        start = data.find(_MAGIC_BYTES, at)
+        if start == at:
+            if len(data) - at < HEADER_LEN:
+                return pieces, at, at + HEADER_LEN
+            end = at + HEADER_LEN + body_length(data, at)
+            if len(data) < end:
+                return pieces, at, end
+        elif start > at:
+            end = start
         else:
-            start, wanted = _whole_records(data)
-            if start == 0 and not ended:
-                metadata["tcp_min_len"] = wanted
-                return None
-            if start == 0:
-                return cls(data) if len(data) >= HEADER_LEN else conf.raw_layer(data)
-            packet = cls(data[:start])
-        if start < len(data) and start > 0:
-            packet.lastlayer().add_payload(conf.padding_layer(data[start:]))
-        return packet
-
-
-def _whole_records(data: bytes) -> tuple[int, int]:
-    """Where the whole records at the front end, and how long *data* must be for one more."""
-    end = 0
-    while data.startswith(_MAGIC_BYTES, end):
-        if len(data) - end < HEADER_LEN:
-            return end, end + HEADER_LEN
-        wanted = end + HEADER_LEN + body_length(data, end)
-        if len(data) < wanted:
-            return end, wanted
-        end = wanted
-    return end, end + HEADER_LEN
+            # The last bytes may be the beginning of a magic.
+            tails = range(max(at, len(data) - 3), len(data))
+            end = next((n for n in tails if _MAGIC_BYTES.startswith(data[n:])), len(data))
+            if end == at:
+                return pieces, at, at + HEADER_LEN
+        pieces.append(data[at:end])
+        at = end
+    return pieces, at, at + HEADER_LEN
 
 
 class NSTPlain(_Header):

@@ -8,7 +8,7 @@ import struct
 
 import pytest
 from captures import T0, Capture, Connection, dgram_sender, pcap_bytes, verdicts
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import (
@@ -150,6 +150,7 @@ def test_frames_before_the_damage_are_decoded():
         next(frames)
 
 
+@settings(deadline=None)
 @given(st.binary(max_size=200), st.sampled_from([pcap_bytes([]), section() + interface(), b""]))
 def test_junk_is_read_or_refused(junk, start):
     try:
