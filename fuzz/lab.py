@@ -25,7 +25,7 @@ from fuzz.oracles.shadow import Expectation, Moment, Shadow, suites_of
 from fuzz.script import Action, Step, connections, patched, unpack
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
-from fuzz.target.wire import Op, Reply
+from fuzz.target.wire import Item, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -91,7 +91,7 @@ class Lab:
         )
         own = Station.of(TargetGuest.host_mac, TargetGuest.host_ipv4.ip, TargetGuest.host_ipv6.ip)
         peer = Station.of(TargetGuest.mac, TargetGuest.ipv4.ip, TargetGuest.ipv6.ip)
-        self._host = Host(self.guest.frames, own, peer)
+        self._host = Host(self.guest.frames, own, peer, self.guest.alive)
         self._client = TargetClient(self._host)
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
         self._dgram_sessions = dgram_sessions
@@ -196,7 +196,8 @@ class Lab:
             reply = self._carry_out(steps)
             moment = Moment(Interval(begun, reply.drained), self._clock.creation)
             expected = self._shadow.judge(steps, moment)
-            execution = self._judged(expected, steps, moment, before, reply)
+            counters = self._note(reply)
+            execution = self._judged(expected, steps, moment, before, counters, reply.items)
             items = list(reply.items)
             for pause in _SETTLE_SECONDS:
                 if execution.difference is None:
@@ -205,13 +206,11 @@ class Lab:
                 time.sleep(pause)
                 reply = self._ask(())
                 items += reply.items
-                execution = self._judged(
-                    expected, steps, moment, before, reply._replace(items=tuple(items))
-                )
+                counters = self._note(reply)
+                execution = self._judged(expected, steps, moment, before, counters, items)
         except (TargetSilent, Refused) as error:
             raise Lost(str(error)) from None
-        self._counters = Counters.parse(reply.text)
-        self._last_taint = reply.taint
+        self._counters = counters
         self._model_states = execution.expected.states
         self._module_states = execution.seen.states
         return execution
@@ -222,9 +221,10 @@ class Lab:
         steps: Sequence[Step],
         moment: Moment,
         before: Counters,
-        reply: Reply,
+        after: Counters,
+        items: Sequence[Item],
     ) -> Execution:
-        seen = Observation.between(before, self._note(reply), reply.items)
+        seen = Observation.between(before, after, items)
         fragmented = any(
             step.action is Action.DATAGRAM and len(step.data) + _UDP_HEADER > MTU - 40
             for step in steps
@@ -255,16 +255,13 @@ class Lab:
         reply = self._ask((), Op.SEND, data + b"reflected", family=family, port=DEFAULT_PORT)
         if reply.error:
             raise Lost(f"the module does not send: errno {reply.error}")
-        deadline = time.monotonic() + ANSWER_SECONDS
-        while True:
-            for datagram in tuple(self._host.datagrams):
-                if datagram.destination_port == DEFAULT_PORT:
-                    self._host.datagrams.remove(datagram)
-                    sent = Interval(begun, reply.drained)
-                    self._shadow.sealed(family, datagram.payload, sent)
-                    return datagram.payload
-            if not self._host.poll_until(deadline):
-                raise Lost("the module sent no datagram")
+        datagram = self._host.wait_for(
+            lambda: self._host.take_datagram(destination_port=DEFAULT_PORT), ANSWER_SECONDS
+        )
+        if datagram is None:
+            raise Lost("the module sent no datagram")
+        self._shadow.sealed(family, datagram.payload, Interval(begun, reply.drained))
+        return datagram.payload
 
     def _carry_out(self, steps: Sequence[Step]) -> Reply:
         frames: list[bytes] = []

@@ -27,7 +27,7 @@ class CampaignSummary:
     Attributes:
         name: of the campaign.
         cases: how many were sent.
-        unfinished: of them, those whose outcome was never known.
+        lost: of them, those that the guest did not survive, or the runner.
         seconds: that they took, without booting guests.
         authenticated: cases of which the module authenticated a record.
         loose: cases in which the clock left two outcomes open.
@@ -37,7 +37,7 @@ class CampaignSummary:
 
     name: str
     cases: int
-    unfinished: int
+    lost: int
     seconds: float
     authenticated: int
     loose: int
@@ -80,7 +80,7 @@ class Summary:
                 {
                     "name": campaign.name,
                     "cases": campaign.cases,
-                    "unfinished": campaign.unfinished,
+                    "lost": campaign.lost,
                     "seconds": round(campaign.seconds, 3),
                     "cases_per_second": round(campaign.rate, 1),
                     "authenticated": campaign.authenticated,
@@ -125,18 +125,18 @@ def summarize(store: Store) -> Summary:
 def _campaign(store: Store, number: int, name: str, seconds: float) -> CampaignSummary:
     model: Verdicts = Counter()
     module: Verdicts = Counter()
-    cases = unfinished = authenticated = loose = 0
+    cases = lost = authenticated = loose = 0
     for expected, counted, count, verified, open_ in store.outcomes(number):
         cases += count
         authenticated += int(verified)
         loose += int(open_)
         if expected is None or counted is None:
-            unfinished += count
+            lost += count
             continue
         for total, text in ((model, expected), (module, counted)):
             for key, times in parse_verdicts(text).items():
                 total[key] += times * count
-    return CampaignSummary(name, cases, unfinished, seconds, authenticated, loose, model, module)
+    return CampaignSummary(name, cases, lost, seconds, authenticated, loose, model, module)
 
 
 def _in_order(campaign: CampaignSummary) -> list[tuple[Transport, Verdict]]:
@@ -158,7 +158,7 @@ def show(summary: Summary, console: Console) -> None:
             f"\n[bold]{campaign.name}[/]: {campaign.cases} cases in {campaign.seconds:.1f} s,"
             f" {campaign.rate:.0f} a second; {campaign.share:.0%} authenticated"
             + (f"; {campaign.loose} with two outcomes" if campaign.loose else "")
-            + (f"; {campaign.unfinished} without an outcome" if campaign.unfinished else ""),
+            + (f"; {campaign.lost} lost with the guest or the runner" if campaign.lost else ""),
             highlight=False,
         )
         table = Table("verdict", box=None, padding=(0, 2, 0, 0))

@@ -35,6 +35,11 @@ class Planned:
         """The qualified names of what is mutated; the request's if nothing is."""
         return tuple(m.qualified_name for m in self.mutations) or (self.request.name,)
 
+    @property
+    def leaves(self) -> tuple[str, ...]:
+        """What is mutated wherever it is: `kpos`, `payload` and so on."""
+        return tuple(m.qualified_name.rpartition(".")[2] for m in self.mutations)
+
 
 def _elements(block: FuzzableBlock) -> Iterator[Fuzzable]:
     for item in block.stack:
@@ -75,12 +80,12 @@ class Plan:
         return sum(len(pool) for pools in self._pools.values() for pool in pools.values())
 
     def drop(self, elements: Sequence[str]) -> None:
-        """Plan no more cases that mutate one of these elements."""
+        """Plan no more cases that mutate one of these, given as elements or leaves."""
         self._dropped.update(elements)
 
     def __iter__(self) -> Iterator[Planned]:
         for planned in self._in_turn():
-            if self._dropped.intersection(planned.elements):
+            if self._dropped.intersection((*planned.elements, *planned.leaves)):
                 continue
             digest = hashlib.blake2b(self._render(planned), digest_size=16).digest()
             if digest not in self._seen:

@@ -261,9 +261,10 @@ class _CampaignRun:
             self._watcher.found(self._campaign.name, finding, case.number)
         planned = self._session.planned
         assert planned is not None
-        if len(planned.elements) == 1:
-            self._blame.update(planned.elements)
-            self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
+        self._blame.update(planned.elements)
+        if finding.kind is not FindingKind.DISAGREEMENT:
+            self._blame.update(planned.leaves)  # every one costs the boot of a guest
+        self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
 
     def restart_target(self) -> None:
         """Boot a fresh guest if the one at hand is no longer fit."""

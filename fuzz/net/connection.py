@@ -7,8 +7,6 @@ pieces and when is the caller's decision.
 
 from __future__ import annotations
 
-import time
-
 from fuzz.net.host import Host
 from fuzz.net.tcp import Segment, TcpFlag
 
@@ -53,10 +51,8 @@ class Connection:
             Refused: there was a reset, or no answer.
         """
         self._host.transmit([self._frame(TcpFlag.SYN)])
-        deadline = time.monotonic() + timeout
-        while not self._queue:
-            if not self._host.poll_until(deadline):
-                raise Refused(f"no answer to SYN within {timeout:g} s")
+        if not self._host.wait_for(lambda: self._queue or None, timeout):
+            raise Refused(f"no answer to SYN within {timeout:g} s")
         answer = self._queue.popleft()
         if answer.flags & TcpFlag.RST:
             self.reset = True

@@ -6,7 +6,8 @@ from __future__ import annotations
 import socket
 import time
 from collections import deque
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
+from typing import TypeVar
 
 from fuzz.net import arp, tcp, udp
 from fuzz.net.ethernet import ARP, IPV4, IPV6, Frame, Station
@@ -15,6 +16,8 @@ from fuzz.net.tcp import Segment, TcpFlag
 from fuzz.net.udp import Datagram
 
 _FRAME_BYTES = 65536
+_LOOK_SECONDS = 0.25
+Found = TypeVar("Found")
 
 
 class Host:
@@ -25,8 +28,16 @@ class Host:
     segment for no open connection is answered with a reset.
     """
 
-    def __init__(self, link: socket.socket, own: Station, peer: Station) -> None:
+    def __init__(
+        self,
+        link: socket.socket,
+        own: Station,
+        peer: Station,
+        peer_alive: Callable[[], bool] = lambda: True,
+    ) -> None:
+        """`peer_alive` tells whether there is any point in waiting for the peer."""
         self._link = link
+        self._peer_alive = peer_alive
         self.own = own
         self.peer = peer
         self.datagrams: deque[Datagram] = deque()
@@ -73,9 +84,30 @@ class Host:
             self._take(frame)
         return True
 
-    def poll_until(self, deadline: float) -> bool:
-        """Like `poll`, until a point of the monotonic clock."""
-        return self.poll(deadline - time.monotonic())
+    def wait_for(self, find: Callable[[], Found | None], timeout: float) -> Found | None:
+        """Take in frames until `find` returns something, and return that.
+
+        Returns `None` after `timeout` seconds, or when the peer is gone.
+        """
+        deadline = time.monotonic() + timeout
+        while (found := find()) is None:
+            left = deadline - time.monotonic()
+            if not self.poll(min(left, _LOOK_SECONDS)) and (left <= 0 or not self._peer_alive()):
+                return None
+        return found
+
+    def take_datagram(
+        self, *, source_port: int | None = None, destination_port: int | None = None
+    ) -> Datagram | None:
+        """The oldest waiting datagram with these ports, removed from the queue."""
+        for datagram in self.datagrams:
+            if source_port in (None, datagram.source_port) and destination_port in (
+                None,
+                datagram.destination_port,
+            ):
+                self.datagrams.remove(datagram)
+                return datagram
+        return None
 
     def _frames(self, family: int, protocol: int, data: bytes) -> list[bytes]:
         self._ident = (self._ident + 1) & 0xFFFF

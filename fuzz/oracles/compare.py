@@ -90,8 +90,9 @@ def compare(
     if seen.verdicts != expected.verdicts:
         model, module = verdict_text(expected.verdicts), verdict_text(seen.verdicts)
         return Difference(
-            f"verdict {_kinds(expected.verdicts - seen.verdicts)}"
-            f" counted as {_kinds(seen.verdicts - expected.verdicts)}",
+            _verdict_signature(
+                expected.verdicts - seen.verdicts, seen.verdicts - expected.verdicts
+            ),
             f"the model says {model}, the module counted {module}",
         )
     if misplaced := _misplaced(seen, fragmented):
@@ -179,9 +180,17 @@ def _error(number: int) -> str:
     return errno.errorcode.get(number, os.strerror(number)) if number else "success"
 
 
-def _kinds(verdicts: Verdicts) -> str:
-    names = sorted({f"{transport.value} {verdict}" for transport, verdict in verdicts})
-    return ", ".join(names) or "nothing"
+def _verdict_signature(missing: Verdicts, extra: Verdicts) -> str:
+    """What was missed; what came of it instead differs from case to case of one bug."""
+    refused = [key for key in missing if key[1] is not Verdict.OK]
+    if refused:
+        transport, verdict = min(refused, key=lambda key: key[1].number)
+        return f"{transport.value} {verdict} was missed"
+    if not extra:
+        return "records went uncounted"
+    transport, verdict = min(extra, key=lambda key: key[1].number)
+    accepted = " of records to be accepted" if missing else " too often"
+    return f"{transport.value} {verdict} was counted{accepted}"
 
 
 def verdict_text(verdicts: Verdicts) -> str:

@@ -25,6 +25,9 @@ _HARMLESS = re.compile(
     r"WARNING: CPU: \d+ PID: 0 at arch/x86/mm/ioremap|kmemleak: .*disabled|"
     r"watchdog: Delayed init"
 )
+# A frame of ours on the stack: " nst_stream_fill+0x60a/0x620 [nst]". Frames after a "?"
+# are leftovers.
+_FRAME = re.compile(r"(?:\[[^\]]*\])*\s*(?:RIP: \S+:)?([A-Za-z_][\w.]*)\+0x\S+ \[nst\]")
 CONTEXT_LINES = 80
 """Lines of a report that are kept."""
 
@@ -68,6 +71,10 @@ def title(report: Sequence[Line]) -> str:
     """A name for a report: its first line, without what differs from run to run."""
     text = report[0].text if report else "kernel report"
     text = re.sub(r"^\[[\s\d.]+\]\s*(\[[^\]]*\]\s*)?", "", text)
+    text = re.sub(r"(?<=: )[0-9a-f]{4} \[#\d+\].*", "", text)
     text = re.sub(r"\b(0x)?[0-9a-f]{8,16}\b", "ADDR", text)
     text = re.sub(r"\b(CPU|PID|pid|task)([:# ]+)\d+", r"\1\2N", text)
-    return re.sub(r"\+0x[0-9a-f]+/0x[0-9a-f]+", "", text).strip()
+    text = re.sub(r"\+0x[0-9a-f]+/0x[0-9a-f]+", "", text).strip(" :")
+    frames = (_FRAME.match(line.text) for line in report)
+    names = [found[1] for found in frames if found]
+    return f"{text} in {names[0]}" if names and names[0] not in text else text

@@ -26,6 +26,12 @@ _COLUMNS = (
     ("stream_local_in", Transport.STREAM, True),
     ("dgram_local_in", Transport.DGRAM, True),
 )
+_HEADING = ["verdict", *(name for name, *_ in _COLUMNS)]
+# A reading is parsed for every case, so the places are made once.
+_PLACES = {
+    verdict.value: [Place(transport, verdict, local_in) for _, transport, local_in in _COLUMNS]
+    for verdict in Verdict
+}
 
 
 class CountersError(ValueError):
@@ -37,11 +43,12 @@ class Counters:
     """One reading.
 
     Attributes:
-        verdicts: what was counted where since the module was loaded.
+        verdicts: by verdict's name, the counts since the module was loaded, in the
+            file's columns.
         values: the other lines by name, `age_ns` and so on.
     """
 
-    verdicts: Counter[Place]
+    verdicts: dict[str, list[int]]
     values: dict[str, int]
 
     @classmethod
@@ -52,21 +59,24 @@ class Counters:
             CountersError: naming the line that is wrong.
         """
         lines = text.splitlines()
-        if not lines or lines[0].split() != ["verdict", *(name for name, *_ in _COLUMNS)]:
+        if not lines or lines[0].split() != _HEADING:
             raise CountersError("nst_stat:1: not the expected heading")
-        verdicts: Counter[Place] = Counter()
+        verdicts: dict[str, list[int]] = {}
         values: dict[str, int] = {}
         for number, line in enumerate(lines[1:], start=2):
-            name, *fields = line.split()
+            name, *fields = line.split() or [""]
             try:
-                numbers = [int(field) for field in fields]
-                if name in Verdict.__members__:
-                    for (_, transport, local_in), count in zip(_COLUMNS, numbers, strict=True):
-                        verdicts[Place(transport, Verdict(name), local_in)] = count
+                if name in _PLACES:
+                    counts = verdicts[name] = [int(field) for field in fields]
+                    if len(counts) != len(_COLUMNS):
+                        raise ValueError
                 else:
-                    (values[name],) = numbers
+                    (field,) = fields
+                    values[name] = int(field)
             except ValueError:
                 raise CountersError(f"nst_stat:{number}: cannot read {line!r}") from None
+        if missing := _PLACES.keys() - verdicts:
+            raise CountersError(f"nst_stat: no line {min(missing)!r}")
         return cls(verdicts, values)
 
     def value(self, name: str) -> int:
@@ -82,6 +92,11 @@ class Counters:
 
     def since(self, earlier: Counters) -> Counter[Place]:
         """What was counted between an earlier reading and this one, without zeros."""
-        difference = Counter(self.verdicts)
-        difference.subtract(earlier.verdicts)
-        return Counter({place: count for place, count in difference.items() if count})
+        difference: Counter[Place] = Counter()
+        for name, counts in self.verdicts.items():
+            before = earlier.verdicts[name]
+            if counts != before:
+                for place, now, was in zip(_PLACES[name], counts, before, strict=True):
+                    if now != was:
+                        difference[place] = now - was
+        return difference

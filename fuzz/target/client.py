@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import os
-import time
 from collections.abc import Sequence
 
 from fuzz.net.host import Host
@@ -55,17 +54,17 @@ class TargetClient:
         self._host.transmit(
             self._host.datagram(message, source_port=_OWN_PORT, destination_port=CONTROL_PORT)
         )
-        deadline = time.monotonic() + timeout
-        while True:
-            for datagram in tuple(self._host.datagrams):
-                if datagram.source_port != CONTROL_PORT:
-                    continue
-                self._host.datagrams.remove(datagram)
+
+        def answer() -> Reply | None:
+            while datagram := self._host.take_datagram(source_port=CONTROL_PORT):
                 reply = parse_reply(datagram.payload)
                 if reply is not None and reply.seq == seq:
                     return reply
-            if not self._host.poll_until(deadline):
-                raise TargetSilent(f"the target did not answer within {timeout:g} s")
+            return None
+
+        if (reply := self._host.wait_for(answer, timeout)) is None:
+            raise TargetSilent(f"the target did not answer within {timeout:g} s")
+        return reply
 
     def read(self, path: str, timeout: float) -> str:
         """The first 1000 bytes of a file in the guest.
