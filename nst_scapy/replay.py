@@ -83,6 +83,10 @@ class _Table(Generic[Entry]):
     # a datagram session's entry moves up, and its stale tuples are dropped when met.
     _oldest: list[tuple[int, int]] = field(default_factory=list)
 
+    def __post_init__(self) -> None:
+        if self.size is not None and self.size < 1:
+            raise ValueError(f"a replay table of {self.size} entries")
+
     def effective_floor(self, now: int, age: int) -> int:
         """``Floor`` of section 9, ns."""
         return max(self.floor, now - age)

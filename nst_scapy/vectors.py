@@ -14,6 +14,8 @@ from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
+from cryptography.exceptions import UnsupportedAlgorithm
+
 from .epoch import Epoch, seal_under
 from .header import (
     MAGIC,
@@ -76,7 +78,7 @@ def load(path: str | os.PathLike[str]) -> VectorFile:
     name = os.fspath(path)
     try:
         data = json.loads(Path(path).read_bytes())
-    except (UnicodeDecodeError, json.JSONDecodeError, RecursionError) as exc:
+    except (ValueError, RecursionError) as exc:
         raise VectorError(f"{name}: not JSON: {exc}") from None
     if not isinstance(data, dict) or not {"records", "receivers"} & data.keys():
         raise VectorError(f"{name}: neither 'records' nor 'receivers' in it")
@@ -97,7 +99,8 @@ def check(vectors: VectorFile, progress: Callable[[int], object] | None = None) 
     *progress*, if given, is called with the number of answers compared since the last call.
 
     Raises:
-        VectorError: an entry lacks a field, or a field has a value of the wrong form.
+        VectorError: an entry lacks a field, or a field has a value of the wrong form,
+            or the system's crypto lacks a suite.
     """
     mismatches: list[Mismatch] = []
     for kind, items, run in (
@@ -113,7 +116,13 @@ def check(vectors: VectorFile, progress: Callable[[int], object] | None = None) 
                         progress(1)
             except KeyError as exc:
                 raise VectorError(f"{vectors.name}: {kind}[{index}]: no field {exc}") from None
-            except (ValueError, TypeError, AttributeError) as exc:
+            except (
+                ValueError,
+                TypeError,
+                AttributeError,
+                ArithmeticError,
+                UnsupportedAlgorithm,
+            ) as exc:
                 raise VectorError(f"{vectors.name}: {kind}[{index}]: {exc}") from None
     return mismatches
 
