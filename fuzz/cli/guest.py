@@ -83,6 +83,7 @@ def shell(**machine: Any) -> None:
         raise click.UsageError("guest shell needs a terminal; for scripts there is: guest run")
     size = shutil.get_terminal_size()
     argv = [os.environ.get("SHELL", "/bin/bash")]
+    click.echo(f"booting {machine['kernel_name']}; the guest ends with the shell", err=True)
     with _guest(argv, terminal=(size.lines, size.columns), **machine) as guest, _raw_terminal():
         code = guest.run(stdin=0, outputs=[1])
     sys.exit(code)

@@ -33,6 +33,7 @@ from fuzz.guest.errors import GuestError, GuestPanic, GuestTimeout, SetupError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.qemu import Machine, Qemu
 from fuzz.guest.relay import Relay
+from fuzz.guest.scratch import scratch
 
 BOOT_SECONDS = 20.0
 END_SECONDS = 20.0
@@ -106,7 +107,7 @@ class HostRootGuest:
 
     def _start(self) -> None:
         shared = tempfile.gettempdir()
-        folder = Path(self._exit.enter_context(tempfile.TemporaryDirectory(prefix="nst-job-")))
+        folder = self._exit.enter_context(scratch(Path(shared)))
         self._write_job(folder)
         initrd = folder / "initrd"
         options = self._root_options(folder, initrd, shared)

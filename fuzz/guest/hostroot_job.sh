@@ -72,9 +72,11 @@ run() {
 
 if [[ -e $job/terminal ]]; then
 	read -r rows columns <"$job/terminal"
-	terminal=/dev/hvc0
-	stty -F "$terminal" rows "$rows" cols "$columns"
-	(run setsid --ctty --wait) <>"$terminal" >&0 2>&0
+	(
+		# The size would not outlast another opening of the device.
+		stty rows "$rows" cols "$columns"
+		run setsid --ctty --wait
+	) <>/dev/hvc0 >&0 2>&0
 	code=$?
 else
 	# Real pipes: a virtio port cannot be opened twice, as /dev/stdout would.

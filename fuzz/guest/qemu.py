@@ -7,7 +7,6 @@ import contextlib
 import shutil
 import socket
 import subprocess
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -19,6 +18,7 @@ from fuzz.guest.errors import GuestError, SetupError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.process import spawn_bound
 from fuzz.guest.qmp import Qmp
+from fuzz.guest.scratch import scratch
 
 START_SECONDS = 30.0
 
@@ -58,9 +58,10 @@ class Qemu:
             raise SetupError("qemu-system-x86_64 is missing: apt-get install qemu-system-x86")
         self.console = console
         self.accelerator = accel.choose(machine.kernel)
+        self._exit = contextlib.ExitStack()
         # Addresses of Unix sockets hold 107 bytes, whatever TMPDIR says.
-        self._dir = tempfile.TemporaryDirectory(prefix="nst-", dir="/tmp")
-        self._output = Path(self._dir.name, "qemu.log")
+        self._dir = self._exit.enter_context(scratch(Path("/tmp")))
+        self._output = self._dir / "qemu.log"
         self._process: subprocess.Popen[bytes] | None = None
         self._qmp: Qmp | None = None
         try:
@@ -70,8 +71,8 @@ class Qemu:
             raise
 
     def _start(self, binary: str, machine: Machine) -> None:
-        console_path = Path(self._dir.name, "console")
-        qmp_path = Path(self._dir.name, "qmp")
+        console_path = self._dir / "console"
+        qmp_path = self._dir / "qmp"
         with socket.socket(socket.AF_UNIX) as listener:
             listener.bind(str(console_path))
             listener.listen(1)
@@ -146,7 +147,7 @@ class Qemu:
             self.console.join(5)
         if qmp is not None:
             qmp.close()
-        self._dir.cleanup()
+        self._exit.close()
 
     def _complaint(self) -> str:
         """Return the last line QEMU wrote to its stderr."""

@@ -8,7 +8,6 @@ import hashlib
 import shlex
 import shutil
 import socket
-import tempfile
 from collections.abc import Sequence
 from importlib import resources
 from ipaddress import IPv4Interface, IPv6Interface
@@ -21,6 +20,7 @@ from fuzz.guest.console import Console
 from fuzz.guest.errors import GuestError, SetupError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.qemu import Machine, Qemu
+from fuzz.guest.scratch import scratch
 
 READY_SECONDS = 20.0
 # Drivers of the two devices, and what the suites need from the kernel crypto API:
@@ -86,10 +86,11 @@ class TargetGuest:
         self.frames = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
         self._control: socket.socket | None = None
         self._qemu: Qemu | None = None
+        self._exit = contextlib.ExitStack()
         # Addresses of Unix sockets hold 107 bytes: not under `workdir`.
-        self._dir = tempfile.TemporaryDirectory(prefix="nst-", dir="/tmp")
-        self._host_end = Path(self._dir.name, "host")
-        self._guest_end = Path(self._dir.name, "guest")
+        self._dir = self._exit.enter_context(scratch(Path("/tmp")))
+        self._host_end = self._dir / "host"
+        self._guest_end = self._dir / "guest"
         self.frames.bind(str(self._host_end))
 
     @property
@@ -112,7 +113,7 @@ class TargetGuest:
     def start(self) -> None:
         """Boot a fresh kernel; does not wait for it to be up (`wait_ready`)."""
         assert self._qemu is None, "the guest has been started already"
-        initrd = Path(self._dir.name, "initrd")
+        initrd = self._dir / "initrd"
         initrd.write_bytes(_base_archive(self._kernel) + self._own_archive())
         self._guest_end.unlink(missing_ok=True)
         self.boot_line = len(self.console)
@@ -194,7 +195,7 @@ class TargetGuest:
     def _release(self) -> None:
         self.stop()
         self.frames.close()
-        self._dir.cleanup()
+        self._exit.close()
 
     def _own_archive(self) -> bytes:
         """Return the archive of what belongs to this guest alone."""
