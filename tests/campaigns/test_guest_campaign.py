@@ -1,0 +1,157 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Campaigns against the real module in a real guest."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import signal
+import subprocess
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuzz.campaigns.catalogue import CAMPAIGNS
+from fuzz.guest.module import SOURCE
+
+pytestmark = pytest.mark.timeout(600)
+
+
+def run(nst_fuzz: str, *arguments: str | Path) -> tuple[int, dict[str, Any]]:
+    """Run nst-fuzz with --json; return its exit status and what it printed."""
+    done = subprocess.run(
+        [nst_fuzz, *map(str, arguments), "--json"], capture_output=True, text=True, check=False
+    )
+    assert done.stdout, done.stderr
+    return done.returncode, json.loads(done.stdout)
+
+
+def test_model_and_module_agree(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
+    code, summary = run(
+        nst_fuzz, "run", "--cases", "250", "--seed", "test", "--module", nst_ko,
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert summary["findings"] == []
+    assert code == 0
+    assert {campaign["name"] for campaign in summary["campaigns"]} == set(CAMPAIGNS)
+    for campaign in summary["campaigns"]:
+        assert campaign["cases"] == 250
+        assert campaign["lost"] == 0
+        assert campaign["authenticated"] > 100
+        counted = {entry["verdict"] for entry in campaign["verdicts"] if entry["module"]}
+        assert counted == set(CAMPAIGNS[campaign["name"]].reaches)
+
+    code, replayed = run(nst_fuzz, "replay", tmp_path / "run", "37")
+    assert code == 0
+    assert replayed["finding"] is None
+    assert replayed["replayed"] == {
+        name: replayed["recorded"][name] for name in ("model", "module")
+    }
+
+
+def test_a_planted_bug_is_found(nst_fuzz: str, tmp_path: Path) -> None:
+    """Without the limit on kpos the module perturbs memory beyond the key."""
+    source = tmp_path / "kmod"
+    shutil.copytree(SOURCE, source)
+    planted = [
+        file
+        for file in source.glob("*.c")
+        if (text := file.read_text()) != (bug := text.replace("hdr->kpos <= NST_KPOS_MAX && ", ""))
+        and file.write_text(bug)
+    ]
+    assert len(planted) == 1
+    code, summary = run(
+        nst_fuzz, "run", "dgram-record", "--cases", "400", "--max-findings", "1",
+        "--seed", "test", "--module", source, "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 1
+    finding = summary["findings"][0]
+    assert "PERTURB was missed" in finding["title"] or finding["kind"] == "crash"
+    assert ".kpos:" in finding["name"]
+    assert finding["replay"].startswith("nst-fuzz replay ")
+
+    code, replayed = run(nst_fuzz, "replay", tmp_path / "run", str(finding["case"]))
+    assert code == 1
+    assert replayed["finding"] is not None
+
+
+def test_kill_9_leaves_no_guest_and_every_case(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    runner = subprocess.Popen(
+        [nst_fuzz, "run", "dgram-record", "--cases", "100000", "--module", str(nst_ko),
+         "--output", str(path)],
+        stdout=subprocess.DEVNULL,
+    )  # fmt: skip
+    children: list[int] = []
+    deadline = time.monotonic() + 300
+    while time.monotonic() < deadline:
+        time.sleep(1)
+        assert runner.poll() is None
+        if not (path / "run.db").exists():
+            continue
+        _, summary = run(nst_fuzz, "report", path)
+        if sum(campaign["cases"] for campaign in summary["campaigns"]) >= 50:
+            children = [int(pid) for pid in _children(runner.pid)]
+            break
+    assert children
+    runner.send_signal(signal.SIGKILL)
+    runner.wait()
+    for pid in children:
+        while time.monotonic() < deadline and Path(f"/proc/{pid}").exists():
+            time.sleep(0.1)
+        assert not Path(f"/proc/{pid}").exists()
+
+    code, after = run(nst_fuzz, "report", path)
+    assert code == 0
+    assert after["state"] == "killed"
+    (before,), (campaign,) = summary["campaigns"], after["campaigns"]
+    assert campaign["cases"] >= before["cases"]
+    assert campaign["lost"] <= 1
+
+
+def test_ctrl_c_ends_with_a_summary(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
+    path = tmp_path / "run"
+    runner = subprocess.Popen(
+        [nst_fuzz, "run", "stream-record", "--time", "10m", "--module", str(nst_ko),
+         "--output", str(path), "--json"],
+        stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+    )  # fmt: skip
+    assert runner.stderr is not None
+    for line in runner.stderr:
+        if " cases, " in line:
+            break
+    runner.send_signal(signal.SIGINT)
+    printed, _ = runner.communicate(timeout=120)
+    assert runner.returncode == 130
+    summary = json.loads(printed)
+    assert summary["state"] == "interrupted"
+    assert summary["campaigns"][0]["cases"] > 0
+
+
+def _children(pid: int) -> list[str]:
+    found: list[str] = []
+    for task in Path(f"/proc/{pid}/task").iterdir():
+        found += (task / "children").read_text().split()
+    return found
+
+
+@pytest.mark.parametrize(
+    ("arguments", "complaint"),
+    [
+        (["run", "no-such-campaign"], "no campaign 'no-such-campaign'"),
+        (["run", "--kernel", "no-such-kernel"], "no kernel 'no-such-kernel'"),
+        (["run", "--time", "soon"], "'soon' is not a time"),
+        (["run", "--cases", "0"], "0 is not in the range"),
+        (["report", "/nonexistent"], "/nonexistent is not a run"),
+        (["replay", "/nonexistent", "1"], "/nonexistent is not a run"),
+    ],
+)
+def test_bad_input_is_one_line_and_exit_2(
+    nst_fuzz: str, arguments: list[str], complaint: str
+) -> None:
+    done = subprocess.run([nst_fuzz, *arguments], capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert complaint in done.stderr
+    assert "Traceback" not in done.stderr

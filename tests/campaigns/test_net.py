@@ -1,0 +1,209 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The host in user space, checked against Scapy's idea of every layer."""
+
+from __future__ import annotations
+
+import socket
+from collections.abc import Iterator
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scapy.layers.inet import ICMP, IP, TCP, UDP, defragment
+from scapy.layers.inet6 import (
+    ICMPv6ND_NA,
+    ICMPv6ND_NS,
+    ICMPv6NDOptDstLLAddr,
+    ICMPv6NDOptSrcLLAddr,
+    IPv6,
+    defragment6,
+)
+from scapy.layers.l2 import ARP, Ether
+
+from fuzz.net import ip
+from fuzz.net.connection import Connection, Refused
+from fuzz.net.ethernet import Station
+from fuzz.net.host import Host
+from fuzz.net.tcp import MSS, Segment, TcpFlag
+
+OWN = Station.of("02:00:00:00:00:01", "10.0.0.1", "fd00::1")
+PEER = Station.of("02:00:00:00:00:02", "10.0.0.2", "fd00::2")
+
+
+@pytest.fixture
+def link() -> Iterator[tuple[Host, socket.socket]]:
+    """A host, and the far end of its link."""
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    far.settimeout(5)
+    with near, far:
+        yield Host(near, OWN, PEER), far
+
+
+def _rebuilt(frame: bytes) -> bytes:
+    """The frame as Scapy builds it, with lengths and checksums computed anew."""
+    packet = Ether(frame)
+    for layer in (IP, IPv6, UDP, TCP):
+        if layer in packet:
+            for name in ("len", "plen", "chksum"):
+                if name in packet[layer].default_fields:
+                    delattr(packet[layer], name)
+    return bytes(packet)
+
+
+@given(st.binary(max_size=200))
+def test_checksum_agrees_with_scapy(data: bytes) -> None:
+    from scapy.utils import checksum
+
+    assert ip.checksum(data) == checksum(data)
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_datagram_in_one_frame(link: tuple[Host, socket.socket], family: int) -> None:
+    host, _ = link
+    (frame,) = host.datagram(b"payload", source_port=1, destination_port=48879, family=family)
+    assert _rebuilt(frame) == frame
+    packet = Ether(frame)
+    assert bytes(packet[UDP].payload) == b"payload"
+    assert (packet[UDP].sport, packet[UDP].dport) == (1, 48879)
+
+
+@settings(deadline=None, max_examples=20)
+@given(st.integers(1300, 65455), st.sampled_from([4, 6]))
+def test_long_datagrams_come_in_fragments(length: int, family: int) -> None:
+    near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
+    payload = bytes(i * 7 & 0xFF for i in range(length))
+    with near, far:
+        host = Host(near, OWN, PEER)
+        frames = host.datagram(payload, source_port=1, destination_port=2, family=family)
+    assert all(len(frame) <= 14 + 1500 for frame in frames)
+    assert (len(frames) > 1) == (length > 1500 - (20 if family == 4 else 40) - 8)
+    packets = [Ether(frame).payload for frame in frames]
+    if len(packets) == 1:
+        (whole,) = packets
+    elif family == 4:
+        (whole,) = defragment(packets)
+    else:
+        whole = IPv6(bytes(defragment6(packets)))
+    whole = whole.__class__(bytes(whole))
+    assert bytes(whole[UDP].payload)[:length] == payload
+
+
+def test_arp_is_answered(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    ask = Ether(src="02:00:00:00:00:02", dst="ff:ff:ff:ff:ff:ff") / ARP(
+        hwsrc="02:00:00:00:00:02", psrc="10.0.0.2", pdst="10.0.0.1"
+    )
+    far.send(bytes(ask))
+    assert host.poll(1)
+    answer = Ether(far.recv(2000))
+    assert answer[ARP].op == 2
+    assert (answer[ARP].hwsrc, answer[ARP].psrc) == ("02:00:00:00:00:01", "10.0.0.1")
+    assert answer[ARP].pdst == "10.0.0.2"
+
+
+def test_arp_for_others_is_not_answered(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    far.send(bytes(Ether(dst="ff:ff:ff:ff:ff:ff") / ARP(psrc="10.0.0.2", pdst="10.0.0.9")))
+    assert host.poll(1)
+    far.setblocking(False)
+    with pytest.raises(BlockingIOError):
+        far.recv(2000)
+
+
+def test_neighbour_solicitation_is_answered(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    ask = (
+        Ether(src="02:00:00:00:00:02", dst="33:33:ff:00:00:01")
+        / IPv6(src="fd00::2", dst="ff02::1:ff00:1", hlim=255)
+        / ICMPv6ND_NS(tgt="fd00::1")
+        / ICMPv6NDOptSrcLLAddr(lladdr="02:00:00:00:00:02")
+    )
+    far.send(bytes(ask))
+    assert host.poll(1)
+    frame = far.recv(2000)
+    answer = Ether(frame)
+    assert answer[IPv6].hlim == 255
+    assert answer[ICMPv6ND_NA].tgt == "fd00::1"
+    assert answer[ICMPv6NDOptDstLLAddr].lladdr == "02:00:00:00:00:01"
+    check = answer[ICMPv6ND_NA].cksum
+    del answer[ICMPv6ND_NA].cksum
+    assert Ether(bytes(answer))[ICMPv6ND_NA].cksum == check
+
+
+def test_datagrams_are_queued(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    sent = (
+        Ether(dst="02:00:00:00:00:01") / IP(src="10.0.0.2", dst="10.0.0.1") / UDP(sport=7, dport=8)
+    )
+    far.send(bytes(sent / b"hello"))
+    assert host.poll(1)
+    (datagram,) = host.datagrams
+    assert datagram[1:] == (PEER.ipv4, 7, 8, b"hello")
+
+
+def test_what_is_not_for_us_is_left_alone(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    for frame in (
+        b"",
+        b"short",
+        bytes(Ether() / IP(dst="10.0.0.1") / ICMP()),
+        bytes(Ether() / IP(dst="10.0.0.1", len=9999) / UDP()),
+        bytes(Ether() / IPv6(dst="fd00::1", plen=9999) / UDP()),
+    ):
+        far.send(frame)
+        assert host.poll(1)
+    assert not host.datagrams
+
+
+@pytest.mark.parametrize("family", [4, 6])
+def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
+    host, far = link
+    connection = Connection(host, own_port=1000, peer_port=48879, family=family, isn=0xFFFFFFFF)
+    # The peer's answer waits before it is asked for: the link is a queue.
+    peer = Host(far, PEER, OWN)
+    answer = Segment(48879, 1000, 500, 0, TcpFlag.SYN | TcpFlag.ACK, 65535)
+    peer.transmit([peer.segment(answer, family)])
+    connection.connect(5)
+    syn = Ether(far.recv(2000))
+    assert _rebuilt(bytes(syn)) == bytes(syn)
+    assert (syn[TCP].flags, syn[TCP].seq) == ("S", 0xFFFFFFFF)
+    assert dict(syn[TCP].options)["MSS"] == MSS[family]
+
+    data = Ether(connection.data(b"x" * MSS[family]))
+    assert _rebuilt(bytes(data)) == bytes(data)
+    assert (data[TCP].seq, data[TCP].ack) == (0, 501)
+    assert len(data) <= 1514
+    assert Ether(connection.fin())[TCP].seq == MSS[family]
+
+    for segment in (
+        Segment(48879, 1000, 501, 0, TcpFlag.ACK, 65535, b"reply"),
+        Segment(48879, 1000, 506, 0, TcpFlag.ACK | TcpFlag.FIN, 65535),
+    ):
+        peer.transmit([peer.segment(segment, family)])
+        assert host.poll(1)
+    connection.take()
+    assert (bytes(connection.received), connection.ended, connection.reset) == (
+        b"reply", True, False,
+    )  # fmt: skip
+    assert Ether(connection.ack())[TCP].ack == 507
+
+
+def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    peer = Host(far, PEER, OWN)
+    reset = Segment(48879, 1000, 0, 1, TcpFlag.RST | TcpFlag.ACK, 0)
+    peer.transmit([peer.segment(reset)])
+    with pytest.raises(Refused, match="reset"):
+        Connection(host, own_port=1000, peer_port=48879).connect(5)
+    with pytest.raises(Refused, match="no answer"):
+        Connection(host, own_port=1001, peer_port=48879).connect(0.01)
+
+
+def test_unknown_connections_are_reset(link: tuple[Host, socket.socket]) -> None:
+    host, far = link
+    peer = Host(far, PEER, OWN)
+    stray = Segment(48879, 1000, 77, 99, TcpFlag.ACK | TcpFlag.FIN, 65535, b"late")
+    peer.transmit([peer.segment(stray)])
+    assert host.poll(1)
+    answer = Ether(far.recv(2000))
+    assert (answer[TCP].flags, answer[TCP].seq, answer[TCP].ack) == ("RA", 99, 77 + 5)
