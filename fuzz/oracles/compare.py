@@ -97,7 +97,7 @@ def compare(
         )
     if misplaced := _misplaced(seen, fragmented):
         return Difference(
-            f"{misplaced.transport.value} {misplaced.verdict} counted in the wrong place",
+            f"a {misplaced.transport.value} verdict was counted in the wrong place",
             f"{misplaced.verdict} of a {misplaced.transport.value} record was counted in"
             f" {'LOCAL_IN' if misplaced.local_in else 'the receive path'}",
         )
