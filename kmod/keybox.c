@@ -151,8 +151,7 @@ static int nst_keybox_parse(struct nst_keybox *box, unsigned long *present,
 	sort(box->keys, box->count, sizeof(box->keys[0]), nst_key_cmp, NULL);
 	return 0;
 bad:
-	net_warn_ratelimited("%s: key box, line %u: %s\n", KBUILD_MODNAME, line,
-			     wrong);
+	net_warn_ratelimited("key box, line %u: %s\n", line, wrong);
 	return -EINVAL;
 }
 

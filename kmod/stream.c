@@ -192,6 +192,9 @@ __poll_t nst_stream_poll(struct file *file, struct socket *sock,
 	if (!(mask & EPOLLERR))
 		mask &= ~(EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLPRI);
 	mask |= nst_stream_poll_rx(ns);
+	/* TCP did not know yet of a connection that just failed. */
+	if (READ_ONCE(ns->stream.failed))
+		mask |= EPOLLERR | EPOLLHUP | EPOLLOUT | EPOLLWRNORM;
 
 	if (mask & EPOLLOUT) {
 		mutex_lock(&ns->tx.lock);
