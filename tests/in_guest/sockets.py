@@ -1,0 +1,192 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""AF_NST sockets, and plain ones to play the other side in Python."""
+
+from __future__ import annotations
+
+import os
+import re
+import select
+import socket
+import struct
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import NamedTuple
+
+import pytest
+
+from nst_scapy.header import Role
+from nst_scapy.keybox import KeyBox
+from nst_scapy.sender import DgramSender, StreamSender
+
+AF_NST = 18
+SOL_NST = 1337
+NST_TX_SUITE = 1
+NST_TX_KEY = 2
+NST_INFO = 3
+NST_PIN_KID = 1
+NST_PIN_PERTURB = 2
+TIMEOUT_S = 20.0
+
+
+class Over(NamedTuple):
+    """The IP below: socket()'s protocol argument, the addresses' family, and loopback."""
+
+    protocol: int
+    family: socket.AddressFamily
+    loopback: str
+
+
+INET = Over(0, socket.AF_INET, "127.0.0.1")
+INET6 = Over(10, socket.AF_INET6, "::1")
+
+
+def nst_socket(kind: socket.SocketKind, over: Over = INET) -> socket.socket:
+    """An AF_NST socket. Python sees AF_INET or AF_INET6, for the sake of the addresses."""
+    made = socket.socket(AF_NST, kind, over.protocol)
+    wrapped = socket.socket(over.family, kind, fileno=made.detach())
+    wrapped.settimeout(TIMEOUT_S)
+    return wrapped
+
+
+def plain_socket(kind: socket.SocketKind, over: Over = INET) -> socket.socket:
+    """A TCP or UDP socket."""
+    made = socket.socket(over.family, kind)
+    made.settimeout(TIMEOUT_S)
+    return made
+
+
+@contextmanager
+def listening(
+    make: Callable[[socket.SocketKind, Over], socket.socket], over: Over = INET
+) -> Iterator[socket.socket]:
+    """A listening stream socket on a free port of loopback."""
+    with make(socket.SOCK_STREAM, over) as server:
+        server.bind((over.loopback, 0))
+        server.listen()
+        yield server
+
+
+@dataclass
+class Pair:
+    """A stream connection, from both ends."""
+
+    initiator: socket.socket
+    acceptor: socket.socket
+
+    def close(self) -> None:
+        self.initiator.close()
+        self.acceptor.close()
+
+
+@contextmanager
+def nst_pair(over: Over = INET) -> Iterator[Pair]:
+    """AF_NST at both ends."""
+    with listening(nst_socket, over) as server:
+        initiator = nst_socket(socket.SOCK_STREAM, over)
+        initiator.connect(server.getsockname())
+        acceptor = server.accept()[0]
+    acceptor.settimeout(TIMEOUT_S)
+    pair = Pair(initiator, acceptor)
+    try:
+        yield pair
+    finally:
+        pair.close()
+
+
+@contextmanager
+def tcp_to_nst() -> Iterator[Pair]:
+    """A TCP initiator, an AF_NST acceptor."""
+    with listening(nst_socket) as server, plain_socket(socket.SOCK_STREAM) as initiator:
+        initiator.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        initiator.connect(server.getsockname())
+        acceptor = server.accept()[0]
+        acceptor.settimeout(TIMEOUT_S)
+        with acceptor:
+            yield Pair(initiator, acceptor)
+
+
+@contextmanager
+def nst_to_tcp() -> Iterator[Pair]:
+    """An AF_NST initiator, a TCP acceptor."""
+    with listening(plain_socket) as server, nst_socket(socket.SOCK_STREAM) as initiator:
+        initiator.connect(server.getsockname())
+        acceptor = server.accept()[0]
+        acceptor.settimeout(TIMEOUT_S)
+        with acceptor:
+            yield Pair(initiator, acceptor)
+
+
+def recv_exactly(sock: socket.socket, length: int) -> bytes:
+    """Read *length* bytes, or all up to the end of file."""
+    data = bytearray()
+    while len(data) < length and (piece := sock.recv(length - len(data))):
+        data += piece
+    return bytes(data)
+
+
+def recv_all(sock: socket.socket) -> bytes:
+    """Read up to the end of file."""
+    data = bytearray()
+    while piece := sock.recv(65536):
+        data += piece
+    return bytes(data)
+
+
+def readable(sock: socket.socket, timeout_s: float = 0.0) -> bool:
+    """Whether poll(2) tells POLLIN within the time."""
+    poller = select.poll()
+    poller.register(sock, select.POLLIN)
+    return any(events & select.POLLIN for _, events in poller.poll(timeout_s * 1000))
+
+
+def pin_key(sock: socket.socket, kid: int, kpos: int, kval: int, pin: int) -> None:
+    """Set NST_TX_KEY."""
+    sock.setsockopt(SOL_NST, NST_TX_KEY, struct.pack("=HBBI", kid, kpos, kval, pin))
+
+
+class Info(NamedTuple):
+    """struct nst_info, but for its reserved bytes."""
+
+    tx_session_id: int
+    rx_session_id: int
+    tx_counter: int
+    tx_kid: int
+    tx_cipher_id: int
+    tx_kpos: int
+    tx_kval: int
+    last_verdict: int
+
+
+def info(sock: socket.socket) -> Info:
+    """Get NST_INFO."""
+    return Info(*struct.unpack("=QQIHBBBB6x", sock.getsockopt(SOL_NST, NST_INFO, 64)))
+
+
+def stream_sender(box: KeyBox, role: Role = Role.INITIATOR) -> StreamSender:
+    """Seals a stream's records in Python."""
+    return StreamSender(role, box)
+
+
+def dgram_sender(box: KeyBox) -> DgramSender:
+    """Seals datagrams in Python."""
+    return DgramSender(box)
+
+
+@contextmanager
+def fails_with(number: int) -> Iterator[None]:
+    """What is inside fails with that errno."""
+    with pytest.raises(OSError, match=re.escape(os.strerror(number))) as caught:
+        yield
+    assert caught.value.errno == number
+
+
+def load_keybox(text: bytes) -> None:
+    """Make *text* the namespace's key box: one write(2).
+
+    Raises:
+        OSError: the kernel refused it.
+    """
+    with Path("/proc/net/nst_keybox").open("wb", buffering=0) as file:
+        file.write(text)
