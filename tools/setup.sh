@@ -15,6 +15,8 @@ packages=(
 	gcc libc6-dev libelf1 libssl3 make sparse
 	# guests; virtme-ng looks into kernel images with file
 	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
+	# captures of what the module sends
+	tcpdump
 )
 python=${PYTHON:-/usr/bin/python3}
 
