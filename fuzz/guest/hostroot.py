@@ -196,6 +196,8 @@ class HostRootGuest:
         environment = {
             name: value for name, value in job.environment.items() if name not in _NOT_PASSED
         }
+        # The caller may be anyone; the command is root.
+        environment["PATH"] = f"{environment.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"
         environment["NST_IN_GUEST"] = self._kernel.name
         environment["MODPROBE_OPTIONS"] = f"--dirname={self._kernel.root}"
         stock: list[str] = []
