@@ -43,7 +43,7 @@ _OVERLAYS = ("/etc", "/home", "/root", "/var")
 # machine. Every one of its options that counts here takes a value.
 _ROOT_OPTIONS = ("-fsdev", "-device", "-append")
 # Variables that would mean something else in the guest, or nothing.
-_NOT_PASSED = ("TMPDIR", "XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
+_NOT_PASSED = ("XDG_RUNTIME_DIR", "DBUS_SESSION_BUS_ADDRESS", "SSH_AUTH_SOCK")
 
 
 @dataclass(frozen=True)
@@ -173,14 +173,17 @@ class HostRootGuest:
             stdin, self._stdin, dict(zip(self._outputs, outputs, strict=False)), self._status
         )
         limit = BOOT_SECONDS * self.qemu.accelerator.slowdown
+        phase = "the guest did not boot"
         try:
             said = relay.status(limit)
             if said == "started":
                 limit = timeout if timeout is not None else float("inf")
+                phase = "the command did not end"
                 said = relay.status(limit)
-            relay.drain(END_SECONDS)
+            limit, phase = END_SECONDS, "the guest did not shut down"
+            relay.drain(limit)
         except TimeoutError:
-            raise GuestTimeout(f"no end after {limit:g} s", self.console.log) from None
+            raise GuestTimeout(f"{phase} in {limit:g} s", self.console.log) from None
         if said.isdigit():
             return int(said)
         if said.startswith("failed"):

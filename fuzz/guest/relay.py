@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import selectors
 import socket
@@ -58,7 +59,7 @@ class Relay:
     def drain(self, timeout: float) -> None:
         """Carry what is left of the output until the guest has closed everything."""
         deadline = time.monotonic() + timeout
-        self._source = None
+        self._source, self._input = None, b""
         while self._open:
             self._step(deadline)
 
@@ -79,9 +80,16 @@ class Relay:
             raise TimeoutError
         for key, events in found:
             if events & selectors.EVENT_WRITE:
-                self._input = self._input[self._sink.send(self._input) :]
+                self._give()
             if events & selectors.EVENT_READ:
                 self._take(key.fileobj)
+
+    def _give(self) -> None:
+        try:
+            self._input = self._input[self._sink.send(self._input) :]
+        except ConnectionError:
+            # The guest has ended. That it wanted no more input is not an error.
+            self._source, self._input = None, b""
 
     def _take(self, thing: object) -> None:
         if not isinstance(thing, socket.socket):
@@ -103,7 +111,8 @@ class Relay:
 
     def _end_input(self) -> None:
         self._source = None
-        self._sink.shutdown(socket.SHUT_WR)
+        with contextlib.suppress(OSError):  # the guest may have ended
+            self._sink.shutdown(socket.SHUT_WR)
 
 
 def _write_all(descriptor: int, data: bytes) -> None:

@@ -84,7 +84,7 @@ def test_a_command_that_takes_too_long_is_ended(nst_fuzz: str) -> None:
         stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.returncode == 124
-    assert "no end after 1 s" in done.stderr
+    assert "the command did not end in 1 s" in done.stderr
 
 
 @pytest.mark.parametrize(
