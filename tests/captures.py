@@ -163,10 +163,10 @@ def snapped(frame: Frame, length: int) -> Frame:
 
 def pcap_bytes(frames: list[Frame], endian: str = "<", linktype: int = 1) -> bytes:
     """A pcap file with microseconds."""
-    out = struct.pack(endian + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, linktype)
+    parts = [struct.pack(endian + "IHHiIII", 0xA1B2C3D4, 2, 4, 0, 0, 65535, linktype)]
     for frame in frames:
         assert frame.time is not None
         seconds, ns = divmod(frame.time, 10**9)
         head = struct.pack(endian + "4I", seconds, ns // 1000, len(frame.data), frame.wire_len)
-        out += head + frame.data
-    return out
+        parts += head, frame.data
+    return b"".join(parts)
