@@ -9,8 +9,10 @@
 #include <linux/netfilter_ipv4.h>
 #include <linux/netfilter_ipv6.h>
 #include <linux/timekeeping.h>
+#include <net/checksum.h>
 #include <net/inet_sock.h>
 #include <net/ip.h>
+#include <net/ip6_checksum.h>
 #include <net/ipv6.h>
 #include <net/route.h>
 
@@ -27,13 +29,28 @@ static bool nst_hook_wanted(const struct nst_net *nn, const struct sk_buff *skb)
 }
 
 /* UDP drops what fails its checksum; then there is nothing to judge. */
-static bool nst_udp_checksum_fails(struct sk_buff *skb, unsigned int offset,
+static bool nst_udp_checksum_fails(const struct sk_buff *skb,
+				   unsigned int offset,
 				   const struct udphdr *uh, u8 family)
 {
+	unsigned int len = ntohs(uh->len);
+	__wsum sum;
+
 	if (!uh->check)
 		return family == AF_INET6;
-	return nf_checksum_partial(skb, NF_INET_LOCAL_IN, offset,
-				   ntohs(uh->len), IPPROTO_UDP, family);
+	if (skb_csum_unnecessary(skb))
+		return false;
+	/*
+	 * Not nf_checksum_partial(): for IPv4 it passes the length where
+	 * csum_tcpudp_nofold() wants a u8, and fails whatever is over 255.
+	 */
+	sum = skb_checksum(skb, offset, len, 0);
+	if (family == AF_INET6)
+		return csum_ipv6_magic(&ipv6_hdr(skb)->saddr,
+				       &ipv6_hdr(skb)->daddr, len,
+				       IPPROTO_UDP, sum);
+	return csum_tcpudp_magic(ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, len,
+				 IPPROTO_UDP, sum);
 }
 
 /* Judges the datagram whose UDP header is at @offset, for the socket @sk. */
