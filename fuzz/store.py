@@ -56,6 +56,7 @@ CREATE TABLE cases (
     script BLOB NOT NULL,       -- exact bytes: the steps of fuzz/script.py
     earliest INTEGER NOT NULL,  -- the guest's clock when it was sent, ns since 1970
     latest INTEGER,             -- and when it had been judged
+    creation INTEGER NOT NULL,  -- when the guest's replay tables had been made
     expected TEXT,              -- the model's verdicts: 'dgram OK 2, dgram REPLAY 1'
     counted TEXT,               -- the module's
     authenticated INTEGER,      -- 1 if the module authenticated a record of it
@@ -78,7 +79,7 @@ CREATE TABLE finding (
 
 _CASE = (
     "SELECT cases.id, campaign.name, cases.name, cases.script, cases.earliest,"
-    " cases.expected, cases.counted, cases.outcome"
+    " cases.creation, cases.expected, cases.counted, cases.outcome"
     " FROM cases JOIN campaign ON campaign.id = cases.campaign"
 )
 
@@ -96,6 +97,7 @@ class StoredCase:
     name: str
     script: bytes
     earliest: int
+    creation: int
     expected: str | None
     counted: str | None
     outcome: str | None
@@ -214,12 +216,22 @@ class Store:
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
-    def begin_case(self, campaign: int, boot: int, name: str, script: bytes, earliest: int) -> int:
+    def begin_case(
+        self,
+        campaign: int,
+        *,
+        boot: int,
+        name: str,
+        script: bytes,
+        earliest: int,
+        creation: int,
+    ) -> int:
         """Write a case that is about to be sent, and commit; return its id."""
         self._begin()
         cursor = self._database.execute(
-            "INSERT INTO cases (campaign, boot, name, script, earliest) VALUES (?, ?, ?, ?, ?)",
-            (campaign, boot, name, script, earliest),
+            "INSERT INTO cases (campaign, boot, name, script, earliest, creation)"
+            " VALUES (?, ?, ?, ?, ?, ?)",
+            (campaign, boot, name, script, earliest, creation),
         )
         self.commit()
         assert cursor.lastrowid is not None

@@ -220,7 +220,12 @@ class _CampaignRun:
         """Carry out a case."""
         case = self._current
         case.number = self._store.begin_case(
-            self._id, self._lab.boots, case.name, script, self._lab.now()
+            self._id,
+            boot=self._lab.boots,
+            name=case.name,
+            script=script,
+            earliest=self._lab.now(),
+            creation=self._lab.creation,
         )
         try:
             case.execution = self._lab.execute(script)

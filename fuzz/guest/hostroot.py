@@ -180,7 +180,8 @@ class HostRootGuest:
                 limit = timeout if timeout is not None else float("inf")
                 phase = "the command did not end"
                 said = relay.status(limit)
-            limit, phase = END_SECONDS, "the guest did not shut down"
+            limit = END_SECONDS * self.qemu.accelerator.slowdown
+            phase = "the guest did not shut down"
             relay.drain(limit)
         except TimeoutError:
             raise GuestTimeout(f"{phase} in {limit:g} s", self.console.log) from None

@@ -171,7 +171,7 @@ class Shadow:
         """Whether a limit in time falls between the bounds, so that they may differ."""
         window = self._receiver.window_ns
         judged, creation = moment.judged, moment.creation
-        for timestamp in _timestamps(steps):
+        for timestamp in timestamps(steps):
             if (
                 judged.holds(timestamp + window)
                 or judged.holds(timestamp - window)
@@ -202,7 +202,7 @@ def _copied(receiver: Receiver) -> Receiver:
     return Receiver(receiver.keybox, receiver.window_ns, receiver.policy, stream, dgram)
 
 
-def _timestamps(steps: Sequence[Step]) -> Iterable[int]:
+def timestamps(steps: Sequence[Step]) -> Iterable[int]:
     """The timestamps that the case's records may be judged by."""
     for step in steps:
         if step.action is Action.DATAGRAM and len(step.data) >= HEADER_LEN:

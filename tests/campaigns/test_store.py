@@ -35,7 +35,10 @@ ok = Counter({(Transport.DGRAM, Verdict.OK): 1})
 store = Store.create(Path(sys.argv[1]), seed="1")
 campaign = store.begin_campaign("dgram-record")
 for number in range(1_000_000):
-    case = store.begin_case(campaign, 1, f"case {number}", number.to_bytes(4) * 50, number)
+    case = store.begin_case(
+        campaign, boot=1, name=f"case {number}", script=number.to_bytes(4) * 50,
+        earliest=number, creation=0,
+    )
     print(case, flush=True)  # it is "sent" only now
     store.end_case(case, "agree", latest=number, expected=ok, counted=ok, authenticated=True)
 """
@@ -72,6 +75,10 @@ def test_kill_9_of_the_writer_loses_no_case(tmp_path: Path) -> None:
         assert database.execute("PRAGMA integrity_check").fetchone() == ("ok",)
 
 
+def begin(store: Store, campaign: int, name: str, boot: int) -> int:
+    return store.begin_case(campaign, boot=boot, name=name, script=b"", earliest=1, creation=0)
+
+
 def test_verdicts_survive_being_stored() -> None:
     verdicts = Counter({(t, v): n for n, v in enumerate(Verdict, start=1) for t in Transport})
     assert parse_verdicts(verdicts_text(verdicts)) == verdicts
@@ -81,9 +88,9 @@ def test_verdicts_survive_being_stored() -> None:
 def test_findings_of_one_title_are_one(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run", **META) as store:
         campaign = store.begin_campaign("stream-record")
-        first = store.begin_case(campaign, 1, "one", b"", 1)
+        first = begin(store, campaign, "one", 1)
         assert store.add_finding(campaign, first, Finding(FindingKind.CRASH, "BUG", "a", "log"))
-        second = store.begin_case(campaign, 1, "two", b"", 1)
+        second = begin(store, campaign, "two", 1)
         assert not store.add_finding(campaign, second, Finding(FindingKind.CRASH, "BUG", "b"))
         assert store.add_finding(campaign, second, Finding(FindingKind.HANG, "BUG", "b"))
         found = store.findings()
@@ -96,7 +103,7 @@ def test_history_is_of_the_same_boot(tmp_path: Path) -> None:
     with Store.create(tmp_path / "run", **META) as store:
         one, two = (store.begin_campaign(name) for name in ("a", "b"))
         numbers = [
-            store.begin_case(campaign, boot, "case", b"", 1)
+            begin(store, campaign, "case", boot)
             for campaign, boot in ((one, 1), (one, 2), (two, 1), (one, 2), (one, 2))
         ]
         assert [case.id for case in store.before(numbers[-1], 10)] == [numbers[1], numbers[3]]
@@ -109,9 +116,9 @@ def test_the_summary_adds_up(tmp_path: Path) -> None:
     with Store.create(path, **META) as store:
         campaign = store.begin_campaign("dgram-record")
         for expected, counted in ((OK, OK), (OK, OK), (bad, OK)):
-            case = store.begin_case(campaign, 1, "case", b"", 1)
+            case = begin(store, campaign, "case", 1)
             store.end_case(case, "agree", expected=expected, counted=counted, authenticated=True)
-        lost = store.begin_case(campaign, 1, "deadly", b"", 1)
+        lost = begin(store, campaign, "deadly", 1)
         store.end_case(lost, "crash")
         store.add_finding(campaign, lost, Finding(FindingKind.CRASH, "BUG: it", "it is"))
         store.time_campaign(campaign, 2.0)
