@@ -11,13 +11,16 @@ from dataclasses import dataclass
 
 from .header import (
     ALL_FLAGS,
+    BOUND,
+    CLOSE,
+    DGRAM,
     HEADER_LEN,
     MAGIC,
     MAGIC_VERSION_LEN,
     MAX_KPOS,
     MAX_STREAM_PAYLOAD,
+    REPLY,
     VERSION,
-    Flags,
     Header,
     Role,
 )
@@ -57,7 +60,7 @@ def check_suite(header: Header, policy: Policy) -> Verdict | None:
 
 def dgram_flags_and_length(header: Header, udp_payload: int) -> Verdict | None:
     """Checks 5 and 6 for a datagram with *udp_payload* bytes."""
-    if header.flags != Flags.DGRAM:
+    if header.flags != DGRAM:
         return Verdict.FLAGS
     if udp_payload != HEADER_LEN + SUITES[header.cipher_id].body_len(header.transport_len):
         return Verdict.LENGTH
@@ -67,16 +70,16 @@ def dgram_flags_and_length(header: Header, udp_payload: int) -> Verdict | None:
 def stream_flags_and_length(header: Header, receiver: Role) -> Verdict | None:
     """Checks 5 and 6 for a record that arrives at the *receiver* side of a stream."""
     flags = header.flags
-    reply = bool(flags & Flags.REPLY)
+    reply = bool(flags & REPLY)
     if (
         flags & ~ALL_FLAGS
-        or flags & Flags.DGRAM
+        or flags & DGRAM
         or reply != (receiver is Role.INITIATOR)
-        or (flags & Flags.BOUND and not reply)
+        or (flags & BOUND and not reply)
     ):
         return Verdict.FLAGS
     if header.transport_len > MAX_STREAM_PAYLOAD or (header.transport_len == 0) != bool(
-        flags & Flags.CLOSE
+        flags & CLOSE
     ):
         return Verdict.LENGTH
     return None

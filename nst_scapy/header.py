@@ -36,6 +36,8 @@ class Flags(IntFlag):
 
 
 ALL_FLAGS = int(Flags.DGRAM | Flags.REPLY | Flags.CLOSE | Flags.BOUND)
+DGRAM, REPLY, CLOSE, BOUND = map(int, Flags)
+"""The flags as plain integers: one ``&`` of an IntFlag costs as much as opening a record."""
 
 
 class Transport(Enum):

@@ -14,7 +14,7 @@ from .checks import (
     stream_flags_and_length,
 )
 from .epoch import Epoch, zero_token
-from .header import HEADER_LEN, MAGIC_VERSION_LEN, Flags, Header, Role
+from .header import BOUND, CLOSE, HEADER_LEN, MAGIC_VERSION_LEN, Header, Role
 from .keybox import KeyBox
 from .receiver import Outcome, Receiver
 from .suite import SUITES, AuthError, PaddingError
@@ -147,7 +147,7 @@ class StreamReceiver:
                 return Verdict.SEQUENCE
         elif header.counter != 0:
             return Verdict.SEQUENCE
-        if header.flags & Flags.BOUND and (previous is not None or self._sent_first is None):
+        if header.flags & BOUND and (previous is not None or self._sent_first is None):
             return Verdict.SEQUENCE
         return None
 
@@ -173,7 +173,7 @@ class StreamReceiver:
         chain = b""
         if previous is not None and not same_epoch:
             chain = previous.header.token
-        if header.flags & Flags.BOUND and self._sent_first is not None:
+        if header.flags & BOUND and self._sent_first is not None:
             chain = self._sent_first
         epoch = previous.epoch if previous is not None and same_epoch else None
         if epoch is None:
@@ -192,7 +192,7 @@ class StreamReceiver:
                 return Outcome(Verdict.REPLAY, header=header)
             table.accept(header, now)
         self._previous = _Previous(header, epoch, self._box)
-        self._closed = bool(header.flags & Flags.CLOSE)
+        self._closed = bool(header.flags & CLOSE)
         return Outcome(Verdict.OK, plaintext, header)
 
     def resume(self, header: Header) -> None:
