@@ -210,7 +210,6 @@ def _transport(
     dst = Endpoint(destination, data[start + 2] << 8 | data[start + 3])
     if proto == UDP:
         length = data[start + 4] << 8 | data[start + 5]
-        data[start + 7]
         if length < 8 or start + length > end:
             raise _Skip("with a malformed UDP header")
         return Datagram(src, dst, data[start + 8 : start + length], length - 8)

@@ -6,7 +6,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from .capture import Stamp
-from .header import Flags, Header, Role
+from .header import REPLY, Header, Role
 from .inet import ACK, FIN, RST, SYN, Endpoint, Segment
 from .observed_stream import Finding, ObservedStream
 from .receiver import Receiver
@@ -101,12 +101,12 @@ class ObservedConnection:
             return Role.INITIATOR
         if self._acceptor is not None:
             return Role.ACCEPTOR if receiver == self._acceptor else Role.INITIATOR
-        return Role.INITIATOR if header.flags & Flags.REPLY else Role.ACCEPTOR
+        return Role.INITIATOR if header.flags & REPLY else Role.ACCEPTOR
 
     def settle(self, src: Endpoint, dst: Endpoint, header: Header) -> None:
         """Take the roles from a record, if no earlier one has told them."""
         if self._acceptor is None:
-            self._acceptor = src if header.flags & Flags.REPLY else dst
+            self._acceptor = src if header.flags & REPLY else dst
 
     @property
     def waiting(self) -> Stamp | None:
@@ -149,11 +149,11 @@ class ObservedConnection:
         if flags & ACK:
             for finding in other.acked(segment.ack, stamp):
                 yield other, finding
-        if segment.length or flags & FIN:
+        if flags & RST:
+            self._reset = True  # what it carries is no data
+        elif segment.length or flags & FIN:
             for finding in mine.segment(segment, stamp):
                 yield mine, finding
-        if flags & RST:
-            self._reset = True
         for direction in (other, mine):
             if direction.stream.waiting is not None:
                 for finding in direction.stream.proceed():

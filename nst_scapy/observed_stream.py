@@ -33,7 +33,7 @@ from .checks import (
     stream_flags_and_length,
 )
 from .epoch import Epoch, zero_token
-from .header import HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Flags, Header, Role
+from .header import BOUND, CLOSE, HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Header, Role
 from .receiver import Receiver
 from .stream import StreamReceiver
 from .suite import SUITES, AuthError, PaddingError
@@ -112,13 +112,16 @@ class ObservedStream:
         self._skip = 0
         """Bytes to pass over to the end of a record that was captured in part."""
         self._searching = False
+        self._begun = False
+        """The SYN was captured."""
         self._fed = False
+        """There were bytes, captured or not."""
         self._epoch: Epoch | None = None
         """The last one that an unverified record was decrypted under."""
         self.first_token: bytes | None = None
         """Token of the first record, once it has been captured."""
         self._first_lost = False
-        """The first record was not captured and will not be."""
+        """The first record's token was not captured and will not be."""
         self._gave_up_waiting = False
         self._unbound = False
         """The record that the first one is bound to was not captured."""
@@ -130,10 +133,11 @@ class ObservedStream:
         """Note that the stream begins here: its SYN was captured."""
         if self._place is _Place.PERHAPS_FIRST and not self._fed:
             self._place = _Place.FIRST
+            self._begun = True
 
     def feed(self, piece: Piece, stamp: Stamp) -> Iterator[Finding]:
         """Judge what the next piece of the stream completes."""
-        self._fed = True
+        self._fed = self._fed or not isinstance(piece, End)
         if self._place is not _Place.DONE:
             self._queue.append((piece, stamp))
             yield from self.proceed()
@@ -191,7 +195,7 @@ class ObservedStream:
             if verdict is Verdict.MAGIC and self._place is _Place.PERHAPS_FIRST:
                 # The capture begins inside a record.
                 self._place = _Place.UNKNOWN
-                self._first_lost = self._searching = True
+                self._searching = True
                 return self._step(stamp)
             header = Header.unpack(buffer) if len(buffer) >= HEADER_LEN else None
             if verdict is None:
@@ -245,9 +249,9 @@ class ObservedStream:
 
     def _check(self, header: Header, stamp: Stamp) -> Verdict | None:
         """Checks 4 to 12, as many as apply; sets :attr:`waiting` if they cannot be made yet."""
-        verdict = self._check_form(header)
-        if verdict is not None:
-            self._first_lost = True
+        if self._place is _Place.NEXT and self._receiver is not None:
+            return self._receiver.check(header, stamp.time, age=stamp.time)
+        if (verdict := self._check_form(header)) is not None:
             return verdict
         self._roles.settle(header)
         if self._place is _Place.FIRST:
@@ -256,18 +260,18 @@ class ObservedStream:
             return None
         if self._receiver is None:
             self._receiver = StreamReceiver(self._shared, self._roles.receiver(header))
-        if self._place in (_Place.FIRST, _Place.PERHAPS_FIRST) and header.flags & Flags.BOUND:
+        if self._place in (_Place.FIRST, _Place.PERHAPS_FIRST) and header.flags & BOUND:
             if self._awaits_token():
                 self.waiting = stamp
                 return None
             token = self.peer.first_token
-            if token is None and (self.peer._fed or self.peer._place is not _Place.FIRST):
-                # Something was sent; without the token the record cannot be opened.
+            if token is None and (self.peer._fed or not self.peer._begun):
+                # Something was sent, or may have been, and its token is not to be had.
                 token = b""
                 self._unbound = True
             if token is not None:
                 self._receiver.sent_first(token)
-        if self._place in (_Place.FIRST, _Place.NEXT):
+        if self._place is _Place.FIRST:
             return self._receiver.check(header, stamp.time, age=stamp.time)
         return self._check_key(header)
 
@@ -300,7 +304,6 @@ class ObservedStream:
                     return self._fail(verdict, header, stamp)
             else:
                 self._place = _Place.UNKNOWN
-                self._first_lost = True
         note = "the record before was not captured"
         if self._place is _Place.FAILED:
             note = "the receiver stopped at an earlier record"
@@ -310,7 +313,7 @@ class ObservedStream:
                 if outcome.verdict is not Verdict.OK:
                     assert outcome.verdict is not None
                     return self._fail(outcome.verdict, header, stamp)
-                self._place = _Place.CLOSED if header.flags & Flags.CLOSE else _Place.NEXT
+                self._place = _Place.CLOSED if header.flags & CLOSE else _Place.NEXT
                 return Finding(stamp, Verdict.OK, header, outcome.plaintext)
             self._unbound = False
             note = "the initiator's first record was not captured"
@@ -324,7 +327,7 @@ class ObservedStream:
         chain = b""
         if header.counter != 0:
             return False
-        if header.flags & Flags.BOUND:
+        if header.flags & BOUND:
             if self.peer.first_token is None:
                 return False
             chain = self.peer.first_token
@@ -348,9 +351,10 @@ class ObservedStream:
         self, header: Header, stamp: Stamp, plaintext: bytes | None = None, note: str = ""
     ) -> Finding:
         """The finding on a whole record without a verdict; the next one follows it."""
+        self._first_lost = self.first_token is None
         if self._place is _Place.FAILED:
             self._searching = True
-        elif header.flags & Flags.CLOSE:
+        elif header.flags & CLOSE:
             self._done()
         else:
             self._place = _Place.NEXT
@@ -361,6 +365,7 @@ class ObservedStream:
     def _fail(self, verdict: Verdict, header: Header | None, stamp: Stamp) -> Finding:
         """The one verdict other than ``OK`` that the direction gets."""
         self._place = _Place.FAILED
+        self._first_lost = self.first_token is None
         self._searching = True
         if verdict.number < Verdict.AUTH.number:  # else the record has been taken out
             del self._buffer[: HEADER_LEN if verdict.number >= Verdict.KID.number else 1]
@@ -370,24 +375,20 @@ class ObservedStream:
         """Pass over *length* bytes that were not captured."""
         if self._place in (_Place.CLOSED, _Place.DONE):
             return
+        self._first_lost = self.first_token is None
         header, self._header = self._header, None
         at_hand = len(self._buffer)
         self._buffer.clear()
-        if header is not None:
-            self._skip = (
-                HEADER_LEN + SUITES[header.cipher_id].body_len(header.transport_len) - at_hand
-            )
-            if self._place is not _Place.FAILED:
-                yield Finding(stamp, None, header, note="a part of it was not captured")
-        if length > self._skip or self._searching:
-            self._skip = 0
+        if self._place is _Place.FAILED:
             self._searching = True
-        else:
-            self._skip -= length
-        if self.first_token is None:
-            self._first_lost = True
-        if self._place is not _Place.FAILED:
-            self._place = _Place.UNKNOWN
+            return
+        self._place = _Place.UNKNOWN
+        if header is not None:
+            body = SUITES[header.cipher_id].body_len(header.transport_len)
+            self._skip = HEADER_LEN + body - at_hand
+            yield Finding(stamp, None, header, note="a part of it was not captured")
+        self._searching = self._searching or length > self._skip
+        self._skip = 0 if self._searching else self._skip - length
 
     def _end(self, stamp: Stamp) -> Iterator[Finding]:
         """Judge TCP's FIN."""

@@ -235,7 +235,7 @@ class TestStreamEnds:
     def test_a_reset_is_no_verdict(self):
         capture, connection, client = self.connection()
         connection.send(True, client.seal(b"a", now=capture.now))
-        connection.segment(True, flags="R")
+        connection.segment(True, b"why", flags="R")
         assert verdicts(capture.observe()) == ["OK"]
 
     def test_bytes_after_close(self):
@@ -278,6 +278,15 @@ class TestFailedRecords:
         seen = capture.observe()
         assert verdicts(seen) == [verdict, "unverified"]
         assert seen[1].plaintext == b"later"
+
+    def test_a_gap_in_what_follows(self):
+        capture = Capture()
+        connection = Connection(capture).open()
+        client = stream_sender(INITIATOR)
+        connection.send(True, b"junk!" + client.seal(b"a" * 3000, now=capture.now), size=1000)
+        connection.send(True, b"junk!" + client.seal(b"b", now=capture.now))
+        del capture.packets[4]
+        assert verdicts(capture.observe()) == ["MAGIC", "unverified"]
 
     def test_a_stream_played_back(self):
         capture = Capture()
@@ -348,6 +357,24 @@ class TestBoundReplies:
         seen = capture.observe()
         assert verdicts(seen)[:1] == ["unverified"]
         assert seen[0].plaintext == b"answer"
+
+    def test_only_a_fin_was_sent(self):
+        capture = Capture()
+        _, answer = self.parts(capture)
+        connection = Connection(capture).open()
+        connection.fin(True)
+        connection.send(False, answer)
+        assert verdicts(capture.observe()) == ["TRUNCATED", "SEQUENCE"]
+
+    def test_the_question_is_of_an_unknown_kid(self):
+        capture = Capture()
+        question, answer = self.parts(capture)
+        connection = Connection(capture)  # no handshake
+        connection.send(True, question[:43] + b"\x77" + question[44:])
+        connection.send(False, answer)
+        seen = capture.observe()
+        assert verdicts(seen) == ["KID", "unverified"]
+        assert seen[1].plaintext == b"answer"
 
     def test_the_question_was_cut_off(self):
         capture = Capture()
