@@ -74,6 +74,7 @@ def command(
     """
     observer = Observer(load_keybox(keybox) if keybox else None, window_ns=window * _MS)
     line = _json_line if as_json else _text_line
+    write = sys.stdout.write  # click.echo takes longer than opening a record
     verdicts: Counter[str] = Counter()
     damage: InputError | None = None
     try:
@@ -81,13 +82,13 @@ def command(
             frames = _watched(read_frames(capture, file), capture)
             for observation in observe_frames(frames, observer, ports):
                 verdicts[observation.verdict or UNVERIFIED] += 1
-                click.echo(line(observation))
+                write(line(observation))
     except CaptureError as error:
         damage = InputError(str(error))
     except OSError as error:
         damage = os_error(error, file)
     for reason, count in sorted(observer.skipped.items()):
-        warn(f"{file}: skipped {count} {reason}")
+        warn(f"{file}: skipped {reason}: {count}")
     if damage is not None:
         raise damage
     if not as_json:
@@ -117,7 +118,7 @@ def _watched(frames: Iterator[Frame], capture: BinaryIO) -> Iterator[Frame]:
 
 
 def _json_line(observation: Observation) -> str:
-    return json.dumps(observation.as_dict())
+    return json.dumps(observation.as_dict()) + "\n"
 
 
 def _text_line(observation: Observation) -> str:
@@ -137,7 +138,7 @@ def _text_line(observation: Observation) -> str:
         words.append(_preview(observation.plaintext))
     if observation.note:
         words.append(f"({observation.note})")
-    return "  ".join(words)
+    return "  ".join(words) + "\n"
 
 
 def _header_text(header: Header) -> str:
@@ -147,9 +148,11 @@ def _header_text(header: Header) -> str:
 
 
 def _styled(verdict: Verdict | None) -> str:
-    if verdict is None:
-        return click.style(f"[{UNVERIFIED}]", fg="yellow")
-    return click.style(f"[{verdict}]", fg="green" if verdict is Verdict.OK else "red")
+    text = f"[{UNVERIFIED if verdict is None else verdict}]"
+    if not sys.stdout.isatty():
+        return text
+    colour = {None: "yellow", Verdict.OK: "green"}.get(verdict, "red")
+    return click.style(text, fg=colour)
 
 
 def _preview(plaintext: bytes) -> str:
