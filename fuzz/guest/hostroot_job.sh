@@ -23,10 +23,6 @@ fail() {
 	exit 1
 }
 
-strings() {
-	mapfile -d '' -t "$2" <"$job/$1"
-}
-
 ip link set dev lo up
 # The kernel's modules are in the cache. /lib/modules cannot always be made to show
 # them: a host without a kernel of its own, such as a container, has no such folder.
@@ -48,9 +44,9 @@ if [[ -e $job/nst.ko ]]; then
 		fail "the key box was refused: $said"
 fi
 
-strings env environment
-strings argv argv
-strings cwd cwd
+mapfile -d '' -t environment <"$job/env"
+mapfile -d '' -t argv <"$job/argv"
+mapfile -d '' -t cwd <"$job/cwd"
 cd "${cwd[0]}" || fail "cannot enter ${cwd[0]}"
 
 # The command and all it starts share a control group, so that the output is complete
