@@ -49,6 +49,8 @@ class Direction:
         """Note what the other side has acknowledged."""
         for piece, _ in self.reassembler.acked(ack):
             yield from self.stream.feed(piece, stamp)
+        if self.reassembler.acknowledged:
+            self.stream.sent = True
 
     def segment(self, segment: Segment, stamp: Stamp) -> Iterator[Finding]:
         """Take a segment's payload and FIN."""

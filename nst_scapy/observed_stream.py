@@ -114,8 +114,8 @@ class ObservedStream:
         self._searching = False
         self._begun = False
         """The SYN was captured."""
-        self._fed = False
-        """There were bytes, captured or not."""
+        self.sent = False
+        """Bytes were sent, captured or not."""
         self._epoch: Epoch | None = None
         """The last one that an unverified record was decrypted under."""
         self.first_token: bytes | None = None
@@ -131,13 +131,13 @@ class ObservedStream:
 
     def begin(self) -> None:
         """Note that the stream begins here: its SYN was captured."""
-        if self._place is _Place.PERHAPS_FIRST and not self._fed:
+        if self._place is _Place.PERHAPS_FIRST:
             self._place = _Place.FIRST
             self._begun = True
 
     def feed(self, piece: Piece, stamp: Stamp) -> Iterator[Finding]:
         """Judge what the next piece of the stream completes."""
-        self._fed = self._fed or not isinstance(piece, End)
+        self.sent = self.sent or not isinstance(piece, End)
         if self._place is not _Place.DONE:
             self._queue.append((piece, stamp))
             yield from self.proceed()
@@ -265,7 +265,7 @@ class ObservedStream:
                 self.waiting = stamp
                 return None
             token = self.peer.first_token
-            if token is None and (self.peer._fed or not self.peer._begun):
+            if token is None and (self.peer.sent or not self.peer._begun):
                 # Something was sent, or may have been, and its token is not to be had.
                 token = b""
                 self._unbound = True

@@ -74,6 +74,11 @@ class Reassembler:
         """Whether a FIN has been seen."""
         return self._fin is not None
 
+    @property
+    def acknowledged(self) -> bool:
+        """Whether the receiver has acknowledged any bytes, captured or not."""
+        return self._acked > 0 and (self._fin is None or self._fin[0] > 0)
+
     def start(self, seq: int) -> None:
         """Set the sequence number of the first byte, if none is known yet."""
         if self._base is None:

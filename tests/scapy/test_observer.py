@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 import itertools
 import random
 
@@ -479,6 +480,52 @@ class TestPartialCaptures:
         frames = [snapped(frame, 42 + 50) for frame in capture.frames()]
         seen = list(observe_frames(frames, Observer(KEYBOX)))
         assert verdicts(seen) == ["unverified", "MAGIC", "LENGTH", "SHORT"]
+
+    def test_nothing_of_the_question_was_captured(self):
+        capture = Capture()
+        question, answer = TestBoundReplies.parts(capture)
+        connection = Connection(capture).open()
+        connection.advance(True, len(question))
+        connection.send(False, answer)  # which acknowledges it
+        assert verdicts(capture.observe()) == ["unverified"]
+
+    @settings(max_examples=200, deadline=None)
+    @given(st.randoms(use_true_random=False), st.floats(0, 0.4), st.floats(0, 0.3))
+    def test_loss_cuts_and_reordering_give_no_wrong_verdict(self, rng, loss, cuts):
+        frames = [frame for frame in whole_conversation() if rng.random() >= loss]
+        if rng.random() < 0.5:
+            frames.sort(key=lambda frame: frame.number + rng.uniform(0, 6))
+        seen = []
+        for number, frame in enumerate(frames, start=1):
+            length = len(frame.data)
+            if rng.random() < cuts:
+                length = rng.randrange(length)
+            seen.append(snapped(frame, length)._replace(number=number))
+        for observation in observe_frames(seen, Observer(KEYBOX)):
+            assert observation.verdict in {None, Verdict.OK}
+            if observation.verdict is Verdict.OK:
+                assert len(set(observation.plaintext)) <= 1  # not cut and not mixed up
+
+
+@functools.cache
+def whole_conversation():
+    """Frames of a stream both ways, closed on both sides, and datagrams."""
+    capture = Capture()
+    connection = Connection(capture).open()
+    client = stream_sender(INITIATOR, rekey_records=3)
+    server = stream_sender(ACCEPTOR, rekey_records=2, suite=SuiteId.AES_CBC)
+    connection.send(True, client.seal(b"q" * 100, now=capture.now))
+    assert client.first_token is not None
+    server.bind(client.first_token)
+    sender = dgram_sender()
+    for n in range(6):
+        connection.send(False, server.seal(b"a" * (n * 50 + 1), now=capture.now), size=90)
+        connection.send(True, client.seal(b"q" * (n * 77 + 1), now=capture.now), size=120)
+        capture.udp(sender.seal(b"d" * n, now=capture.now))
+    for side, end in (True, client), (False, server):
+        connection.send(side, end.close(now=capture.now))
+        connection.fin(side)
+    return capture.frames()
 
 
 def test_roles_come_from_the_syn():
