@@ -280,7 +280,8 @@ class NSTAssociation:
             if len(data) - at < HEADER_LEN:
                 return [*outcomes, Outcome(Verdict.SHORT)]
             header = Header.unpack(data, at)
-            end = at + HEADER_LEN + body_length(data, at)
+            body = at + HEADER_LEN
+            end = body + body_length(header.cipher_id, header.transport_len, data, body)
             verdict = check_prefix(data[at:]) or _undecryptable(header, self._keybox)
             if verdict is None and end > len(data):
                 verdict = Verdict.LENGTH
@@ -288,7 +289,7 @@ class NSTAssociation:
                 return [*outcomes, Outcome(verdict, header=header)]
             epoch = Epoch(self._keybox[header.kid], header.params, header.session_id)
             text = epoch.sealer.decrypt(
-                zero_token(data[at:end]), data[at + HEADER_LEN : end], header.transport_len
+                zero_token(data[at:end]), data[body:end], header.transport_len
             )
             outcomes.append(Outcome(None, text, header))
             at = end

@@ -44,6 +44,7 @@ from .header import (
     VERSION,
     ZERO_TOKEN,
     Flags,
+    Header,
 )
 from .suite import BLOCK_LEN, SUITES, SuiteId
 
@@ -55,17 +56,17 @@ _TIMESTAMP = slice(8, 16)
 _FLAGS = slice(44, 48)
 
 
-def body_length(wire: bytes, at: int = 0) -> int:
-    """Length in bytes of the body of the record whose header is at *at*.
+def body_length(cipher_id: int, transport_len: int, wire: bytes, at: int = 0) -> int:
+    """Length in bytes of a record's body, given what its header says; *wire* has it at *at*.
 
-    A ``cipher_id`` that names no suite does not tell it: then it is all up to the next
-    magic, or to the end.
+    A ``cipher_id`` that names no suite does not tell: then the body is all up to the
+    next magic, or to the end.
     """
-    suite = SUITES.get(wire[at + 5])
+    suite = SUITES.get(cipher_id)
     if suite is not None:
-        return suite.body_len(int.from_bytes(wire[at + 6 : at + 8]))
-    end = wire.find(_MAGIC_BYTES, at + HEADER_LEN)
-    return (end if end >= 0 else len(wire)) - at - HEADER_LEN
+        return suite.body_len(transport_len)
+    end = wire.find(_MAGIC_BYTES, at)
+    return (end if end >= 0 else len(wire)) - at
 
 
 class _Header(Packet):
@@ -114,13 +115,7 @@ class _BodyField(XStrField):
 
     def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, bytes]:
         """Split *s* into what is left and the body."""
-        suite = SUITES.get(pkt.cipher_id)
-        if suite is not None:
-            length = suite.body_len(pkt.transport_len)
-        else:
-            length = s.find(_MAGIC_BYTES)
-            if length < 0:
-                length = len(s)
+        length = body_length(pkt.cipher_id, pkt.transport_len, s)
         return s[length:], s[:length]
 
 
@@ -230,7 +225,9 @@ def _pieces(data: bytes) -> tuple[list[bytes], int, int]:
         if start == at:
             if len(data) - at < HEADER_LEN:
                 return pieces, at, at + HEADER_LEN
-            end = at + HEADER_LEN + body_length(data, at)
+            header = Header.unpack(data, at)
+            end = at + HEADER_LEN
+            end += body_length(header.cipher_id, header.transport_len, data, end)
             if len(data) < end:
                 return pieces, at, end
         elif start > at:
