@@ -76,11 +76,17 @@ static inline int nst_inner_accept(const struct proto_ops *inner,
 #endif
 }
 
-/* sendpage() would pass pages to TCP in clear; sendmsg() replaced it in 6.5. */
-static inline void nst_ops_no_sendpage(struct proto_ops *ops)
+/*
+ * Before 6.5 pages came through sendpage(), which would pass them to TCP in clear;
+ * since then through sendmsg(), with a call at their end that lets TCP push.
+ */
+static inline void nst_ops_adapt(struct proto_ops *ops,
+				 const struct proto_ops *inner)
 {
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
 	ops->sendpage = sock_no_sendpage;
+#else
+	ops->splice_eof = inner->splice_eof;
 #endif
 }
 

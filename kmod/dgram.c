@@ -22,11 +22,17 @@ void nst_dgram_free(struct nst_sock *ns)
 /* Whether a datagram can be read. An error that is pending is not taken. */
 static bool nst_dgram_readable(struct nst_sock *ns)
 {
+	struct sock *sk = ns->sk;
 	bool readable;
+	int err;
 
 	mutex_lock(&ns->rx_lock);
-	if (!ns->dgram.judged && !READ_ONCE(ns->sk->sk_err))
-		nst_dgram_judge(ns);
+	if (!ns->dgram.judged && !READ_ONCE(sk->sk_err)) {
+		err = nst_dgram_judge(ns);
+		/* It came that very moment, and is not for us to take. */
+		if (err && err != -EAGAIN && err != -ENOMEM)
+			WRITE_ONCE(sk->sk_err, -err);
+	}
 	readable = ns->dgram.judged;
 	mutex_unlock(&ns->rx_lock);
 	return readable;

@@ -265,6 +265,11 @@ static int nst_dgram_deliver(struct nst_sock *ns, struct msghdr *msg,
 				 MSG_DONTWAIT | (flags & (MSG_PEEK |
 							  MSG_CMSG_COMPAT)));
 	msg->msg_iter = iter;
+	if (err == -EAGAIN) {
+		/* It is not there any more; whose plaintext is this? */
+		kvfree(plain);
+		ns->dgram.judged = NULL;
+	}
 	if (err < 0)
 		return err;
 

@@ -30,8 +30,12 @@ struct nst_dest {
 
 static bool nst_unicast4(struct sock *sk, __be32 addr)
 {
-	unsigned int type = inet_addr_type(sock_net(sk), addr);
+	unsigned int type;
 
+	/* No address at all, or this host: UDP knows. */
+	if (addr == htonl(INADDR_ANY))
+		return true;
+	type = inet_addr_type(sock_net(sk), addr);
 	return type != RTN_BROADCAST && type != RTN_MULTICAST;
 }
 

@@ -1,9 +1,9 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * The socket family: an NST socket is an inet socket whose struct socket has
- * operations of our own, copied from inet's with those replaced that carry data,
- * or that could carry it past us. sk_prot stays untouched, so that a TCP or UDP
- * socket that outlives its file holds no pointer into this module.
+ * operations of our own: inet's where no data is carried, ours where it is. sk_prot
+ * stays untouched, so that a TCP or UDP socket that outlives its file holds no
+ * pointer into this module.
  */
 
 #include <linux/module.h>
@@ -74,37 +74,47 @@ static int nst_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 	return ns->inner->ioctl(sock, cmd, arg);
 }
 
-/* Copies the operations of an inet socket, and replaces what has to be. */
+/*
+ * Operations that carry no data are inet's own. All others are ours or absent, those
+ * that a later kernel may add among them: splice_read, read_sock, peek_len and their
+ * like would hand out ciphertext, sendmsg_locked would take in plaintext.
+ */
 static int nst_ops_build(struct nst_ops *ops, int pf, int type, int protocol,
 			 enum nst_transport transport)
 {
+	const struct proto_ops *inner;
 	struct socket *model;
 	int err;
 
 	err = sock_create_kern(&init_net, pf, type, protocol, &model);
 	if (err)
 		return err;
-	ops->inner = model->ops;
-	ops->ops = *model->ops;
+	inner = model->ops;
 	sock_release(model);
 
+	ops->inner = inner;
 	ops->transport = transport;
-	ops->ops.family = nst_family;
-	ops->ops.owner = THIS_MODULE;
-	ops->ops.release = nst_release;
-	ops->ops.ioctl = nst_ioctl;
-	ops->ops.setsockopt = nst_setsockopt;
-	ops->ops.getsockopt = nst_getsockopt;
-	ops->ops.mmap = sock_no_mmap;
-	/* These would hand out ciphertext, or take in plaintext. */
-	ops->ops.splice_read = NULL;
-	ops->ops.read_sock = NULL;
-	ops->ops.read_skb = NULL;
-	ops->ops.sendmsg_locked = NULL;
-	ops->ops.peek_len = NULL;
-	ops->ops.set_peek_off = NULL;
-	ops->ops.set_rcvlowat = NULL;
-	nst_ops_no_sendpage(&ops->ops);
+	ops->ops = (struct proto_ops){
+		.family		= nst_family,
+		.owner		= THIS_MODULE,
+		.release	= nst_release,
+		.bind		= inner->bind,
+		.connect	= inner->connect,
+		.socketpair	= inner->socketpair,
+		.accept		= inner->accept,
+		.getname	= inner->getname,
+		.ioctl		= nst_ioctl,
+#ifdef CONFIG_COMPAT
+		.compat_ioctl	= inner->compat_ioctl,
+#endif
+		.gettstamp	= inner->gettstamp,
+		.listen		= inner->listen,
+		.shutdown	= inner->shutdown,
+		.setsockopt	= nst_setsockopt,
+		.getsockopt	= nst_getsockopt,
+		.mmap		= sock_no_mmap,
+	};
+	nst_ops_adapt(&ops->ops, inner);
 
 	if (transport == NST_STREAM) {
 		ops->ops.connect = nst_stream_connect;

@@ -164,10 +164,12 @@ void nst_sock_count(struct nst_sock *ns, enum nst_verdict verdict)
 struct nst_plain *nst_plain_alloc(size_t len)
 {
 	struct nst_plain *plain;
+	size_t size = struct_size(plain, data, len);
 
-	plain = kvmalloc(struct_size(plain, data, len), GFP_KERNEL_ACCOUNT);
+	plain = kvmalloc(size, GFP_KERNEL_ACCOUNT);
 	if (plain) {
 		INIT_LIST_HEAD(&plain->list);
+		plain->size = size;
 		plain->len = 0;
 		plain->read = 0;
 	}

@@ -25,6 +25,7 @@ struct nst_ops {
 /* Plaintext that was authenticated and not yet read. */
 struct nst_plain {
 	struct list_head	list;
+	size_t			size;		/* of this allocation */
 	size_t			len;
 	size_t			read;
 	u8			data[];
@@ -64,6 +65,7 @@ struct nst_stream_rx {
 
 	struct list_head	plain;
 	size_t			plain_len;	/* bytes not yet read */
+	size_t			plain_size;	/* memory that they take */
 
 	int			error;		/* what recv fails with, for good */
 	bool			closed;		/* authentic CLOSE */

@@ -26,11 +26,12 @@ void nst_stream_free(struct nst_sock *ns)
 	nst_stream_rx_reset(ns);
 }
 
-/* For a new connection on the same socket. */
+/* For a new connection on the same socket, which only connect() can make. */
 static void nst_stream_restart(struct nst_sock *ns)
 {
 	mutex_lock(&ns->rx_lock);
 	mutex_lock(&ns->tx.lock);
+	ns->stream.acceptor = false;
 	nst_stream_tx_reset(ns);
 	nst_stream_rx_reset(ns);
 	WRITE_ONCE(ns->stream.failed, false);
@@ -90,7 +91,7 @@ int nst_stream_accept(struct socket *sock, struct socket *newsock,
 
 	/* The first record is opened now if it has come (section 8). */
 	mutex_lock(&child->rx_lock);
-	nst_stream_fill(child);
+	nst_stream_fill_for_none(child);
 	mutex_unlock(&child->rx_lock);
 	return 0;
 }
@@ -112,8 +113,8 @@ static int nst_stream_close_tx(struct nst_sock *ns)
 	if (ns->stream.acceptor) {
 		/* A first record that has come is what CLOSE may have to name. */
 		mutex_lock(&ns->rx_lock);
-		if (!ns->stream.rx.state.prev.valid)
-			nst_stream_fill(ns);
+		if (!ns->stream.rx.accepted_any)
+			nst_stream_fill_for_none(ns);
 		mutex_unlock(&ns->rx_lock);
 	}
 	mutex_lock(&ns->tx.lock);
@@ -155,7 +156,7 @@ void nst_stream_finish(struct nst_sock *ns)
 	/* Counts what came after CLOSE; unread, it would make TCP reset. */
 	mutex_lock(&ns->rx_lock);
 	if (ns->stream.rx.closed)
-		nst_stream_fill(ns);
+		nst_stream_fill_for_none(ns);
 	mutex_unlock(&ns->rx_lock);
 }
 
@@ -166,9 +167,7 @@ static __poll_t nst_stream_poll_rx(struct nst_sock *ns)
 	__poll_t mask = 0;
 
 	mutex_lock(&ns->rx_lock);
-	/* An error that is pending is for recv or SO_ERROR to take. */
-	if (!rx->plain_len && !READ_ONCE(ns->sk->sk_err))
-		nst_stream_fill(ns);
+	nst_stream_fill_for_none(ns);
 	if (rx->closed || rx->error || READ_ONCE(rx->shut))
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
 	else if (rx->plain_len)
@@ -214,8 +213,7 @@ int nst_stream_readable_bytes(struct nst_sock *ns)
 	if (inet_sk_state_load(ns->sk) == TCP_LISTEN)
 		return -EINVAL;
 	mutex_lock(&ns->rx_lock);
-	if (!rx->plain_len && !READ_ONCE(ns->sk->sk_err))
-		nst_stream_fill(ns);
+	nst_stream_fill_for_none(ns);
 	bytes = min_t(size_t, rx->plain_len, INT_MAX);
 	mutex_unlock(&ns->rx_lock);
 	return bytes;

@@ -29,9 +29,12 @@ int nst_stream_send_close(struct nst_sock *ns);
 void nst_stream_tx_reset(struct nst_sock *ns);
 
 /* stream_rx.c */
+int nst_stream_fill(struct nst_sock *ns);
+void nst_stream_fill_for_none(struct nst_sock *ns);
+void nst_stream_rx_reset(struct nst_sock *ns);
+
+/* stream_recv.c */
 int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		       int flags);
-int nst_stream_fill(struct nst_sock *ns);
-void nst_stream_rx_reset(struct nst_sock *ns);
 
 #endif /* _NST_STREAM_H */

@@ -1,7 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
  * Receiving on a stream: bytes become records, records are judged (section 8) and
- * opened, and plaintext waits to be read.
+ * opened, and plaintext waits to be read (stream_recv.c).
  *
  * Ciphertext is taken from TCP as it comes, without waiting, into a buffer of the
  * record's own size; so a whole record fits whatever the receive buffer's size.
@@ -14,7 +14,7 @@
 #include "stream.h"
 #include "suite.h"
 
-/* Everything down to nst_stream_fill() runs under rx_lock. */
+/* All of it runs under rx_lock. */
 
 static void nst_stream_drop_record(struct nst_stream_rx *rx)
 {
@@ -212,6 +212,7 @@ static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 	} else {
 		rx->body->len = be16_to_cpu(rx->hdr.transport_len);
 		WRITE_ONCE(rx->plain_len, rx->plain_len + rx->body->len);
+		rx->plain_size += rx->body->size;
 		list_add_tail(&rx->body->list, &rx->plain);
 		rx->body = NULL;
 	}
@@ -304,125 +305,18 @@ int nst_stream_fill(struct nst_sock *ns)
 	return 0;
 }
 
-/* What a reader waits for: something to fill from, or that came without it. */
-static bool nst_stream_receivable(struct nst_sock *ns)
-{
-	struct nst_stream_rx *rx = &ns->stream.rx;
-	struct sock *sk = ns->sk;
-
-	return !skb_queue_empty_lockless(&sk->sk_receive_queue) ||
-	       READ_ONCE(sk->sk_err) ||
-	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
-	       inet_sk_state_load(sk) == TCP_CLOSE ||
-	       READ_ONCE(rx->plain_len) || READ_ONCE(rx->closed) ||
-	       READ_ONCE(rx->error);
-}
-
-/* The plaintext at @pos bytes from the first unread one; its rest is *@offset on. */
-static struct nst_plain *nst_stream_plain_at(struct nst_stream_rx *rx,
-					     size_t pos, size_t *offset)
-{
-	struct nst_plain *plain;
-
-	list_for_each_entry(plain, &rx->plain, list) {
-		if (pos < plain->len - plain->read) {
-			*offset = plain->read + pos;
-			return plain;
-		}
-		pos -= plain->len - plain->read;
-	}
-	return NULL;
-}
-
-static void nst_stream_consume(struct nst_stream_rx *rx,
-			       struct nst_plain *plain, size_t len)
-{
-	plain->read += len;
-	WRITE_ONCE(rx->plain_len, rx->plain_len - len);
-	if (plain->read == plain->len) {
-		list_del(&plain->list);
-		kvfree(plain);
-	}
-}
-
 /*
- * Copies what can be had without waiting, from *@copied on. Returns 1 if there is
- * nothing to wait for: the end of file; or a negative error.
+ * Opens a record if none waits to be read, while the application asks for none: TCP's
+ * error stays for recv or SO_ERROR to take.
  */
-static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
-			   int flags, size_t *copied)
+void nst_stream_fill_for_none(struct nst_sock *ns)
 {
-	struct nst_stream_rx *rx = &ns->stream.rx;
-	size_t offset, part;
+	struct sock *sk = ns->sk;
 	int err;
 
-	while (*copied < len) {
-		size_t pos = flags & MSG_PEEK ? *copied : 0;
-		struct nst_plain *plain = nst_stream_plain_at(rx, pos, &offset);
-
-		if (!plain) {
-			/* Peeking must not pile up all that the peer sends. */
-			if (pos >= max(READ_ONCE(ns->sk->sk_rcvbuf), 1))
-				return 1;
-			err = nst_stream_fill(ns);
-			if (err < 0)
-				return err;
-			if (!err)
-				break;
-			continue;
-		}
-		part = min(len - *copied, plain->len - offset);
-		if (!(flags & MSG_TRUNC) &&
-		    copy_to_iter(plain->data + offset, part,
-				 &msg->msg_iter) != part)
-			return -EFAULT;
-		*copied += part;
-		if (!(flags & MSG_PEEK))
-			nst_stream_consume(rx, plain, part);
-	}
-
-	if (*copied == len)
-		return 0;
-	if (rx->error)
-		return rx->error;
-	return rx->closed || rx->shut;
-}
-
-int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
-		       int flags)
-{
-	struct nst_sock *ns = nst_sock_of(sock);
-	struct sock *sk = ns->sk;
-	size_t copied = 0, target;
-	long timeo;
-	int ret;
-
-	if (!nst_enabled(ns->nn))
-		return -ESHUTDOWN;
-	if (flags & MSG_ERRQUEUE) {
-		/* Its payload is a record: of use to nobody. */
-		iov_iter_truncate(&msg->msg_iter, 0);
-		return ns->inner->recvmsg(sock, msg, 0, flags);
-	}
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
-
-	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
-	target = flags & MSG_WAITALL ? len : min_t(size_t, len, 1);
-
-	for (;;) {
-		mutex_lock(&ns->rx_lock);
-		ret = nst_stream_copy(ns, msg, len, flags, &copied);
-		mutex_unlock(&ns->rx_lock);
-		if (ret || copied >= target)
-			break;
-		ret = nst_sock_wait(ns, nst_stream_receivable, &timeo);
-		if (ret)
-			break;
-		if (!nst_enabled(ns->nn)) {
-			ret = -ESHUTDOWN;
-			break;
-		}
-	}
-	return copied || ret > 0 ? copied : ret;
+	if (ns->stream.rx.plain_len || READ_ONCE(sk->sk_err))
+		return;
+	err = nst_stream_fill(ns);
+	if (err < 0 && err != -ENOMEM && err != -ENOTCONN)
+		WRITE_ONCE(sk->sk_err, -err);
 }

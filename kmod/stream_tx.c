@@ -270,7 +270,7 @@ static void nst_stream_open_first(struct nst_sock *ns)
 	    READ_ONCE(ns->stream.rx.accepted_any))
 		return;
 	mutex_lock(&ns->rx_lock);
-	nst_stream_fill(ns);
+	nst_stream_fill_for_none(ns);
 	mutex_unlock(&ns->rx_lock);
 }
 
