@@ -14,13 +14,14 @@ from typing import Self
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import TargetGuest
 from fuzz.net.connection import Connection, Refused
+from fuzz.net.dialler import Dialler
 from fuzz.net.ethernet import MTU, Station
 from fuzz.net.host import Host
 from fuzz.net.tcp import MSS
 from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
-from fuzz.oracles.counters import Counters
+from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.shadow import Expectation, Moment, Shadow, suites_of
 from fuzz.script import Action, Step, connections, patched, unpack
 from fuzz.target.build import build_target
@@ -93,6 +94,7 @@ class Lab:
         peer = Station.of(TargetGuest.mac, TargetGuest.ipv4.ip, TargetGuest.ipv6.ip)
         self._host = Host(self.guest.frames, own, peer, self.guest.alive)
         self._client = TargetClient(self._host)
+        self._dialler = Dialler(self._host, DEFAULT_PORT)
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
         self._dgram_sessions = dgram_sessions
         self.reports = ReportWatch(self.guest.console)
@@ -131,6 +133,7 @@ class Lab:
         )
         self.boots += 1
         self._host.datagrams.clear()
+        self._dialler.forget()
         read = self._client.read
         self.suites = suites_of(read("/proc/net/nst_suites", ANSWER_SECONDS))
         if self._dgram_sessions is not None:
@@ -213,7 +216,7 @@ class Lab:
                 items += reply.items
                 counters = self._note(reply)
                 execution = self._judged(expected, steps, moment, before, counters, items)
-        except (TargetSilent, Refused) as error:
+        except (TargetSilent, Refused, CountersError) as error:
             raise Lost(str(error)) from None
         self._counters = counters
         self._model_states = execution.expected.states
@@ -279,20 +282,12 @@ class Lab:
                     destination_port=DEFAULT_PORT,
                     family=step.argument,
                 )
-        opened = []
+        opened: list[Connection] = []
         for first, *rest in connections(steps):
-            connection = Connection(
-                self._host,
-                own_port=next(self._ports),
-                peer_port=DEFAULT_PORT,
-                family=first.argument,
-                isn=source << 8,
-            )
-            opened.append(connection)
             self._host.transmit(frames)
-            frames = []
-            connection.connect(ANSWER_SECONDS)
-            frames.append(connection.ack())
+            connection = self._dialler.connect(first.argument, ANSWER_SECONDS)
+            opened.append(connection)
+            frames = [connection.ack()]
             mss = MSS[first.argument]
             for step in rest:
                 if step.action is Action.FIN:
@@ -305,6 +300,9 @@ class Lab:
             if not connection.reset:
                 self._host.transmit([connection.rst()])
             connection.close()
+        if opened:
+            for family in (4, 6):
+                self._dialler.prepare(family)
         return reply
 
     def _ask(

@@ -42,15 +42,18 @@ class Connection:
         self.ended = False
         self.reset = False
 
-    def connect(self, timeout: float) -> None:
-        """Send SYN and wait for the answer, `timeout` seconds at most.
+    def begin(self) -> None:
+        """Send SYN."""
+        self._host.transmit([self._frame(TcpFlag.SYN)])
+
+    def established(self, timeout: float) -> None:
+        """Wait for the answer to SYN, `timeout` seconds at most.
 
         The handshake's last ACK is not sent: `ack`, or any segment, is one.
 
         Raises:
             Refused: there was a reset, or no answer.
         """
-        self._host.transmit([self._frame(TcpFlag.SYN)])
         if not self._host.wait_for(lambda: self._queue or None, timeout):
             raise Refused(f"no answer to SYN within {timeout:g} s")
         answer = self._queue.popleft()

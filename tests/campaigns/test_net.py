@@ -22,6 +22,7 @@ from scapy.layers.l2 import ARP, Ether
 
 from fuzz.net import ip
 from fuzz.net.connection import Connection, Refused
+from fuzz.net.dialler import Dialler
 from fuzz.net.ethernet import Station
 from fuzz.net.host import Host
 from fuzz.net.tcp import MSS, Segment, TcpFlag
@@ -163,7 +164,8 @@ def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
     peer = Host(far, PEER, OWN)
     answer = Segment(48879, 1000, 500, 0, TcpFlag.SYN | TcpFlag.ACK, 65535)
     peer.transmit([peer.segment(answer, family)])
-    connection.connect(5)
+    connection.begin()
+    connection.established(5)
     syn = Ether(far.recv(2000))
     assert _rebuilt(bytes(syn)) == bytes(syn)
     assert (syn[TCP].flags, syn[TCP].seq) == ("S", 0xFFFFFFFF)
@@ -194,9 +196,9 @@ def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
     reset = Segment(48879, 1000, 0, 1, TcpFlag.RST | TcpFlag.ACK, 0)
     peer.transmit([peer.segment(reset)])
     with pytest.raises(Refused, match="reset"):
-        Connection(host, own_port=1000, peer_port=48879).connect(5)
+        Connection(host, own_port=1000, peer_port=48879).established(5)
     with pytest.raises(Refused, match="no answer"):
-        Connection(host, own_port=1001, peer_port=48879).connect(0.01)
+        Connection(host, own_port=1001, peer_port=48879).established(0.01)
 
 
 def test_unknown_connections_are_reset(link: tuple[Host, socket.socket]) -> None:
@@ -207,3 +209,34 @@ def test_unknown_connections_are_reset(link: tuple[Host, socket.socket]) -> None
     assert host.poll(1)
     answer = Ether(far.recv(2000))
     assert (answer[TCP].flags, answer[TCP].seq, answer[TCP].ack) == ("RA", 99, 77 + 5)
+
+
+def test_connections_are_begun_ahead(
+    link: tuple[Host, socket.socket], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    host, far = link
+    peer = Host(far, PEER, OWN)
+    dialler = Dialler(host, 48879)
+
+    def answered() -> int:
+        syn = Ether(far.recv(2000))[TCP]
+        assert (syn.flags, syn.dport) == ("S", 48879)
+        answer = Segment(48879, syn.sport, 1, 0, TcpFlag.SYN | TcpFlag.ACK, 65535)
+        peer.transmit([peer.segment(answer)])
+        return int(syn.sport)
+
+    dialler.prepare(4)
+    dialler.prepare(4)
+    port = answered()
+    far.setblocking(False)
+    connection = dialler.connect(4, 5)
+    assert Ether(connection.ack())[TCP].sport == port
+    with pytest.raises(BlockingIOError):
+        far.recv(2000)  # one SYN was enough
+
+    dialler.prepare(4)
+    stale = answered()
+    monkeypatch.setattr("fuzz.net.dialler._FRESH_SECONDS", -1.0)
+    with pytest.raises(Refused):
+        dialler.connect(4, 0.01)
+    assert answered() != stale
