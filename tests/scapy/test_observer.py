@@ -11,6 +11,7 @@ import pytest
 from captures import (
     KEYBOX,
     STEP,
+    T0,
     Capture,
     Connection,
     dgram_sender,
@@ -29,6 +30,9 @@ from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import Flags, KeyParams, Role, Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.observer import MAX_WAIT, Observer, observe_frames
+from nst_scapy.receiver import Receiver
+from nst_scapy.replay import StreamTable
+from nst_scapy.stream import StreamReceiver
 from nst_scapy.suite import SuiteId
 from nst_scapy.tcp import PATIENCE
 from nst_scapy.verdict import Verdict
@@ -98,6 +102,34 @@ def test_order_and_repetition_of_segments_do_not_matter(data):
     seen = capture.observe()
     assert verdicts(seen) == ["OK"] * 9
     assert plaintexts(seen) == [*texts, b""]
+
+
+@settings(max_examples=150, deadline=None)
+@given(st.randoms(use_true_random=False), st.booleans(), st.booleans())
+def test_a_whole_capture_gets_the_receivers_verdicts(rng, damaged, closed):
+    """Any damage, any segments: the same as a socket says, up to its one failure."""
+    client = stream_sender(INITIATOR, suite=rng.choice(list(SuiteId)), rekey_records=2)
+    capture = Capture()
+    connection = Connection(capture).open()
+    wire = bytearray()
+    for n in range(rng.randrange(6)):
+        wire += client.seal(bytes(rng.randrange(1, 200)), now=capture.now + n)
+    if closed:
+        wire += client.close(now=capture.now)
+    if damaged and wire:
+        wire[rng.randrange(len(wire))] ^= 1 << rng.randrange(8)
+        cut = rng.randrange(len(wire))
+        del wire[cut : cut + rng.choice((0, 0, 1, 50))]
+    connection.send(True, bytes(wire), size=rng.choice((40, 100, 5000)))
+    connection.fin(True)
+    window = 10**15  # however long the capture is
+    shared = Receiver(KEYBOX, window, stream_table=StreamTable(None))
+    receiver = StreamReceiver(shared, ACCEPTOR)
+    expected = receiver.receive(bytes(wire), now=T0, age=T0) + receiver.end()
+    seen = capture.observe(window_ns=window)
+    assert verdicts(seen)[: len(expected)] == [outcome.verdict for outcome in expected]
+    assert plaintexts(seen)[: len(expected)] == [outcome.plaintext for outcome in expected]
+    assert {observation.verdict for observation in seen[len(expected) :]} <= {None}
 
 
 def test_datagrams_replayed_reflected_and_short():
