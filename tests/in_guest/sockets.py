@@ -19,6 +19,7 @@ import pytest
 from nst_scapy.header import Role
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender, StreamSender
+from nst_scapy.suite import SuiteId
 
 AF_NST = 18
 SOL_NST = 1337
@@ -28,6 +29,11 @@ NST_INFO = 3
 NST_PIN_KID = 1
 NST_PIN_PERTURB = 2
 TIMEOUT_S = 20.0
+
+
+def available_suites() -> list[SuiteId]:
+    """The suites that this kernel provides."""
+    return [SuiteId[name] for name in Path("/proc/net/nst_suites").read_text().split()]
 
 
 class Over(NamedTuple):

@@ -28,6 +28,7 @@ from tests.in_guest.sockets import (
     NST_TX_SUITE,
     SOL_NST,
     Over,
+    available_suites,
     fails_with,
     info,
     nst_socket,
@@ -229,7 +230,7 @@ def test_python_opens_what_the_module_seals(box: KeyBox) -> None:
     receiver = DgramReceiver(Receiver(box))
     with bound() as sock, plain_socket(socket.SOCK_DGRAM) as udp:
         udp.bind(("127.0.0.1", 0))
-        for suite in (SuiteId.AES_GCM, SuiteId.AES_CBC):
+        for suite in available_suites():
             sock.setsockopt(SOL_NST, NST_TX_SUITE, suite)
             for data in (b"", b"x" * 16, b"y" * 1000):
                 sock.sendto(data, udp.getsockname())

@@ -16,12 +16,17 @@ from nst_scapy.keybox import KeyBox
 from nst_scapy.receiver import DgramReceiver, Receiver
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.stream import StreamReceiver
-from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 from tests.in_guest import counters
-from tests.in_guest.sockets import nst_socket, plain_socket, readable, tcp_to_nst
+from tests.in_guest.sockets import (
+    available_suites,
+    nst_socket,
+    plain_socket,
+    readable,
+    tcp_to_nst,
+)
 
-SUITES = (SuiteId.AES_GCM, SuiteId.AES_CBC)
+SUITES = available_suites()
 POLICY = Policy(suites=frozenset(int(suite) for suite in SUITES))
 SECOND = 10**9
 
