@@ -34,7 +34,22 @@ class Flipped:
         return default ^ self.mask
 
 
-class Field(BitField):  # type: ignore[misc]
+class Named:
+    """Keeps a primitive's qualified name, which boofuzz joins anew for every use."""
+
+    _context_path: str
+    _name: str
+    _known: tuple[str, str] = ("", "")
+
+    @property
+    def qualified_name(self) -> str:
+        """boofuzz's hook: the path to the element within its request."""
+        if self._known[0] != self._context_path:
+            self._known = (self._context_path, f"{self._context_path}.{self._name}")
+        return self._known[1]
+
+
+class Field(Named, BitField):  # type: ignore[misc]
     """A big-endian header field.
 
     Its mutations are boofuzz's boundary values, the given values, offsets from what
@@ -90,7 +105,7 @@ class Stretched:
         return (source * (self.length // len(source) + 1))[: self.length]
 
 
-class Payload(Bytes):  # type: ignore[misc]
+class Payload(Named, Bytes):  # type: ignore[misc]
     """A record's plaintext: boofuzz's byte strings, and chosen lengths."""
 
     def __init__(self, name: str, default: str, *, lengths: Sequence[int], longest: int) -> None:
@@ -105,7 +120,7 @@ class Payload(Bytes):  # type: ignore[misc]
         yield from super().mutations(default_value or b"")
 
 
-class Choice(Fuzzable):  # type: ignore[misc]
+class Choice(Named, Fuzzable):  # type: ignore[misc]
     """Renders nothing; its value, `None` by default, tells its parent what to do."""
 
     def __init__(self, name: str, values: Sequence[object]) -> None:

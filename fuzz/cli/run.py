@@ -3,11 +3,13 @@
 
 from __future__ import annotations
 
+import itertools
 import json
 import re
 import secrets
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import click
@@ -107,7 +109,7 @@ def command(
     chosen = kernel.find(kernel_name)
     module = module_path if module_path and module_path.is_file() else None
     module = module or build_module(chosen, module_path or SOURCE)
-    path = output or Path("nst-runs", time.strftime("%Y%m%d-%H%M%S"))
+    path = output or _fresh_path()
     limits = Limits(cases, seconds, max_findings)
     console = Console(stderr=as_json)
     interrupted = False
@@ -130,3 +132,15 @@ def command(
     else:
         show(summary, console)
     sys.exit(130 if interrupted else 1 if summary.findings else 0)
+
+
+def _fresh_path() -> Path:
+    """A run directory named after the time, and numbered if that is taken."""
+    name = time.strftime("%Y%m%d-%H%M%S")
+    candidates = (Path("nst-runs", name + suffix) for suffix in _suffixes())
+    return next(path for path in candidates if not path.exists())
+
+
+def _suffixes() -> Iterator[str]:
+    yield ""
+    yield from (f"-{number}" for number in itertools.count(2))
