@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -11,10 +12,11 @@ from pathlib import Path
 def qemus_below(pid: int) -> list[int]:
     """Return the QEMU processes among the descendants of a process."""
     found = []
-    for task in Path(f"/proc/{pid}/task").glob("*/children"):
-        for child in task.read_text().split():
-            name = Path(f"/proc/{child}/comm").read_text().strip()
-            found += [int(child)] if name.startswith("qemu-system") else qemus_below(int(child))
+    with contextlib.suppress(FileNotFoundError, ProcessLookupError):  # gone meanwhile
+        for task in Path(f"/proc/{pid}/task").glob("*/children"):
+            for child in task.read_text().split():
+                name = Path(f"/proc/{child}/comm").read_text()
+                found += [int(child)] if name.startswith("qemu-system") else qemus_below(int(child))
     return found
 
 
