@@ -35,6 +35,7 @@ from fuzz.guest.qemu import Machine, Qemu
 from fuzz.guest.relay import Relay
 from fuzz.guest.scratch import scratch
 
+# Limits on a host with KVM; longer by the slowdown of the accelerator elsewhere.
 BOOT_SECONDS = 20.0
 END_SECONDS = 20.0
 _JOB_SCRIPT = Path(__file__).with_name("hostroot_job.sh")
