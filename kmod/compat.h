@@ -90,6 +90,14 @@ static inline void nst_ops_adapt(struct proto_ops *ops,
 #endif
 }
 
+/* Makes SOL_SOCKET options come to our setsockopt(); not to be had before 6.3. */
+static inline void nst_take_sol_socket(struct socket *sock)
+{
+#ifdef SOCK_CUSTOM_SOCKOPT
+	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+#endif
+}
+
 static inline struct ctl_table_header *
 nst_register_net_sysctl(struct net *net, const char *path,
 			struct ctl_table *table, size_t entries)

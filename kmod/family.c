@@ -74,6 +74,12 @@ static int nst_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 	return ns->inner->ioctl(sock, cmd, arg);
 }
 
+/* Low water would count ciphertext, and keep records from us. */
+static int nst_set_rcvlowat(struct sock *sk, int val)
+{
+	return -EOPNOTSUPP;
+}
+
 /*
  * Operations that carry no data are inet's own. All others are ours or absent, those
  * that a later kernel may add among them: splice_read, read_sock, peek_len and their
@@ -113,6 +119,7 @@ static int nst_ops_build(struct nst_ops *ops, int pf, int type, int protocol,
 		.setsockopt	= nst_setsockopt,
 		.getsockopt	= nst_getsockopt,
 		.mmap		= sock_no_mmap,
+		.set_rcvlowat	= nst_set_rcvlowat,
 	};
 	nst_ops_adapt(&ops->ops, inner);
 

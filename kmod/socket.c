@@ -8,6 +8,7 @@
 #include <linux/sched/signal.h>
 #include <linux/slab.h>
 
+#include "compat.h"
 #include "dgram.h"
 #include "netns.h"
 #include "socket.h"
@@ -86,7 +87,7 @@ int nst_sock_attach(struct nst_sock *ns, struct socket *sock)
 	/* An urgent pointer must not take a byte out of the stream. */
 	sock_set_flag(sk, SOCK_URGINLINE);
 	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
-	set_bit(SOCK_CUSTOM_SOCKOPT, &sock->flags);
+	nst_take_sol_socket(sock);
 	if (ns->transport == NST_DGRAM)
 		atomic_inc(&ns->nn->dgram_sockets);
 	return 0;

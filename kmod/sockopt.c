@@ -197,8 +197,7 @@ static bool nst_option_allowed(int level, int optname)
 {
 	switch (level) {
 	case SOL_SOCKET:
-		/* Low water would count ciphertext, and keep records from us. */
-		return optname != SO_ZEROCOPY && optname != SO_RCVLOWAT;
+		return optname != SO_ZEROCOPY;
 	case SOL_TCP:
 		return nst_tcp_option_allowed(optname);
 	case SOL_UDP:

@@ -4,8 +4,8 @@
  */
 
 #include <linux/bits.h>
+#include <linux/crypto.h>
 #include <linux/module.h>
-#include <crypto/aead.h>
 #include <crypto/hash.h>
 #include <crypto/skcipher.h>
 
@@ -58,7 +58,9 @@ void nst_suites_probe(void)
 		if (!crypto_has_ahash(suite->hmac, 0, CRYPTO_ALG_ASYNC))
 			continue;
 		if (suite->cbc ? crypto_has_skcipher(suite->cipher, 0, 0) :
-				 crypto_has_aead(suite->cipher, 0, 0))
+				 crypto_has_alg(suite->cipher,
+						CRYPTO_ALG_TYPE_AEAD,
+						CRYPTO_ALG_TYPE_MASK))
 			available |= BIT(id);
 	}
 	WRITE_ONCE(nst_suites_available, available);
