@@ -45,12 +45,10 @@ def _with_token(change: Callable[[bytes], bytes]) -> Callable[[bytes], bytes]:
 
 
 def _damages() -> Iterator[Damage]:
-    for offset in range(HEADER_LEN):
+    for offset in (*range(TOKEN_OFFSET), *range(TOKEN_OFFSET + TOKEN_LEN, HEADER_LEN)):
         yield Damage(f"flip {offset}", _flip(offset, 1 << offset % 8))
-    for offset in (*range(TOKEN_OFFSET, TOKEN_OFFSET + TOKEN_LEN), HEADER_LEN, -1):
-        yield Damage(f"flip high {offset}", _flip(offset, 0x80))
-    for offset in (HEADER_LEN + 1, HEADER_LEN + 15, HEADER_LEN + 16, -2, -16, -17):
-        yield Damage(f"flip body {offset}", _flip(offset, 0x01))
+    for offset in (HEADER_LEN, HEADER_LEN + 15, HEADER_LEN + 16, -1, -2, -16, -17):
+        yield Damage(f"flip body {offset}", _flip(offset, 1 << offset % 8))
     for kept in (0, 1, 4, 5, 7, 8, 24, 40, 47, 48, 49):
         yield Damage(f"keep {kept}", _keep(kept))
     for lost in (1, 15, 16, 17):
@@ -61,16 +59,29 @@ def _damages() -> Iterator[Damage]:
     yield Damage("lose first byte", lambda record: record[1:])
     yield Damage("add first byte", lambda record: b"\xbe" + record)
     yield Damage("header only, twice", lambda record: record[:HEADER_LEN] * 2)
-    yield Damage("token zero", _with_token(lambda _: bytes(TOKEN_LEN)))
-    yield Damage("token ones", _with_token(lambda _: b"\xff" * TOKEN_LEN))
-    yield Damage("token reversed", _with_token(lambda token: token[::-1]))
-    yield Damage("token halves swapped", _with_token(lambda token: token[8:] + token[:8]))
-    yield Damage("token half zero", _with_token(lambda token: token[:8] + bytes(8)))
     yield Damage("body reversed", lambda record: record[:HEADER_LEN] + record[HEADER_LEN:][::-1])
 
 
+def _token_damages() -> Iterator[Damage]:
+    for offset in range(TOKEN_LEN):
+        yield Damage(f"flip {offset}", _flip(TOKEN_OFFSET + offset, 1 << offset % 8))
+        yield Damage(f"flip high {offset}", _flip(TOKEN_OFFSET + offset, 0x80))
+    yield Damage("zero", _with_token(lambda _: bytes(TOKEN_LEN)))
+    yield Damage("ones", _with_token(lambda _: b"\xff" * TOKEN_LEN))
+    yield Damage("reversed", _with_token(lambda token: token[::-1]))
+    yield Damage("halves swapped", _with_token(lambda token: token[8:] + token[:8]))
+    for kept in (4, 8, 12):
+        yield Damage(f"first {kept} bytes", _with_token(_only(kept)))
+
+
+def _only(kept: int) -> Callable[[bytes], bytes]:
+    return lambda token: token[:kept] + bytes(byte ^ 0xFF for byte in token[kept:])
+
+
 DAMAGES = tuple(_damages())
-"""All changes that a record is given after sealing."""
+"""Changes to a record after sealing, its token apart."""
+TOKEN_DAMAGES = tuple(_token_damages())
+"""Changes to its token."""
 
 
 @dataclass(frozen=True)

@@ -10,6 +10,7 @@ from boofuzz import FuzzableBlock
 
 from fuzz.campaigns.damage import (
     DAMAGES,
+    TOKEN_DAMAGES,
     WRONG_CHAINS,
     WRONG_KEYS,
     WRONG_PADDINGS,
@@ -63,8 +64,8 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
 
     Whatever the mutated header says is authenticated as it stands, under the key that
     it names, as far as it names one: a record with a forged field reaches the check of
-    that field and not just the token's. `fault` seals it wrongly instead, `damage`
-    changes the sealed bytes. Rendering is a pure function of the case's values.
+    that field and not just the token's. `fault` seals it wrongly instead, `damage` and
+    `token` change the sealed bytes. Rendering is a pure function of the case's values.
     """
 
     def __init__(
@@ -96,7 +97,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         longest = MAX_STREAM_PAYLOAD + 1 if not dgram else 65455
         lengths = (*_LENGTHS, *(_LONG_DGRAM if dgram else _LONG_STREAM))
         self._fault = Choice("fault", self._faults(after is not None))
-        self._damage = Choice("damage", DAMAGES)
+        self._damages = (Choice("damage", DAMAGES), Choice("token", TOKEN_DAMAGES))
         self._payload = Payload(
             "payload",
             f"{name}.payload",
@@ -128,14 +129,17 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             Field("flags", 32, flags, library=False, values=range(16)),
         ]  # fmt: skip
         super().__init__(
-            name=name, children=[*self._fields, self._payload, self._fault, self._damage]
+            name=name, children=[*self._fields, self._payload, self._fault, *self._damages]
         )
 
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the record's bytes."""
         record = self.sealed(mutation_context)
-        damage = self._damage.get_value(mutation_context)
-        return damage.apply(record) if isinstance(damage, Damage) else record
+        for child in self._damages:
+            damage = child.get_value(mutation_context)
+            if isinstance(damage, Damage):
+                record = damage.apply(record)
+        return record
 
     def sealed(self, context: Any) -> bytes:
         """The record before any damage."""

@@ -99,7 +99,7 @@ def test_mutated_headers_and_payloads_still_authenticate(suite: SuiteId) -> None
 @pytest.mark.parametrize("suite", SuiteId)
 def test_damage_and_faults_do_not(suite: SuiteId) -> None:
     request = request_of(DGRAM_RECORD, f"one-{suite.name}")
-    for planned in singles(request, "damage", "fault"):
+    for planned in singles(request, "damage", "token", "fault"):
         (record,) = datagrams(planned)
         if record != datagrams(Planned(request, ()))[0] and len(record) >= HEADER_LEN:
             padding = planned.mutations[0].value in WRONG_PADDINGS
