@@ -90,7 +90,7 @@ static inline void nst_ops_adapt(struct proto_ops *ops,
 #endif
 }
 
-/* Makes SOL_SOCKET options come to our setsockopt(); not to be had before 6.3. */
+/* Makes SOL_SOCKET options come to our setsockopt(), on kernels that can. */
 static inline void nst_take_sol_socket(struct socket *sock)
 {
 #ifdef SOCK_CUSTOM_SOCKOPT
