@@ -7,6 +7,7 @@ tests/in_guest, where importing is slow.
 
 from __future__ import annotations
 
+import signal
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -14,6 +15,15 @@ import pytest
 
 if TYPE_CHECKING:
     from fuzz.guest.kernel import Kernel
+
+
+def pytest_configure() -> None:
+    """Take Ctrl-C, whoever started us.
+
+    A shell's background job ignores SIGINT, and so would every command that the tests
+    start and interrupt.
+    """
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")
