@@ -7,16 +7,20 @@ judges what it receives. Give each end of a conversation its own.
 
 from __future__ import annotations
 
+import copy
 import random
 import time
-from collections.abc import Callable, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, overload
 
 from scapy.config import conf
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
+from scapy.plist import PacketList
+from scapy.volatile import VolatileValue
 
-from .checks import Policy, check_perturbation, check_prefix
+from .checks import Policy
+from .conversation import seal_datagrams, seal_streams
 from .epoch import Epoch, seal_under, zero_token
 from .header import (
     HEADER_LEN,
@@ -28,17 +32,24 @@ from .header import (
     KeyParams,
     Role,
     Transport,
+    make_nonce,
 )
 from .keybox import KeyBox
-from .layer import NST, NSTPlain, body_length
+from .layer import NST, NSTPlain, body_length, bound_ports
+from .packet_observer import PacketObserver
 from .receiver import DgramReceiver, Outcome, Receiver
-from .replay import DEFAULT_WINDOW_NS, DgramTable, StreamTable
+from .replay import DgramTable, StreamTable
+from .restack import bytes_of, plain_packet, replaced
 from .sender import DgramSender, Draft, Pins, StreamSender
+from .settings import settings, suite_id
 from .stream import StreamReceiver
 from .suite import SUITES, SuiteId
 from .verdict import Verdict
 
 _AFTER_TOKEN = TOKEN_OFFSET + TOKEN_LEN
+Packets = PacketList | Sequence[Packet]
+
+_FORCIBLE = frozenset(field.name for field in NSTPlain.fields_desc)
 
 
 class NSTRejected(Exception):
@@ -71,44 +82,50 @@ class NSTAssociation:
 
     def __init__(
         self,
-        keybox: KeyBox,
-        suite: SuiteId | int | str = SuiteId.AES_GCM,
+        keybox: KeyBox | None = None,
+        suite: SuiteId | int | str | None = None,
         *,
         transport: Transport | str = Transport.DGRAM,
         role: Role | str | None = None,
         kids: Sequence[int] | None = None,
         perturbation: tuple[int, int] | None = None,
         accept: Policy | None = None,
-        window_ns: int = DEFAULT_WINDOW_NS,
+        window_ns: int | None = None,
         rng: random.Random | None = None,
         clock: Callable[[], int] = time.time_ns,
     ) -> None:
-        """Make an association.
+        """Make an association; what is not given of the first five is that of ``conf.nst``.
 
         Args:
             keybox: the keys that both ends hold.
             suite: ``cipher_id`` or name that it seals with.
+            kids: draw ``kid`` from these.
+            perturbation: ``(kpos, kval)`` for every epoch.
+            window_ns: timestamp window, nanoseconds.
             transport: ``"dgram"`` or ``"stream"``.
             role: ``"initiator"`` (default) or ``"acceptor"``, for streams.
-            kids: draw ``kid`` from these; default the whole key box.
-            perturbation: ``(kpos, kval)`` for every epoch; default drawn for each.
             accept: the suites and kids it accepts; default all.
-            window_ns: timestamp window, nanoseconds.
             rng: source of what is drawn; default the system's.
             clock: gives real time in nanoseconds.
 
         Raises:
-            ValueError: an unknown suite, transport or role.
+            ValueError: an unknown suite, transport or role, or no key box.
         """
-        try:
-            suite = SuiteId[suite] if isinstance(suite, str) else SuiteId(suite)
-        except KeyError:
-            raise ValueError(f"{suite!r} is not a suite") from None
-        pins = Pins(kids, perturbation)
+        keybox = settings.keybox if keybox is None else keybox
+        if keybox is None:
+            raise ValueError("no key box: give one, or set conf.nst.keybox")
+        suite = settings.suite if suite is None else suite_id(suite)
+        kids = settings.kids if kids is None else kids
+        perturbation = settings.perturbation if perturbation is None else perturbation
+        window_ns = settings.window_ns if window_ns is None else window_ns
+        self._pins = pins = Pins(kids, perturbation)
+        self._accept = Policy() if accept is None else accept
+        self._window_ns = window_ns
+        self._rng = rng
         shared = Receiver(
             keybox,
             window_ns,
-            Policy() if accept is None else accept,
+            self._accept,
             StreamTable(None),
             DgramTable(None),
         )
@@ -138,42 +155,75 @@ class NSTAssociation:
         """Make the next record start an epoch."""
         self._sender.new_epoch()
 
+    @overload
     def encrypt(
         self, pkt: Packet | bytes, *, now: int | None = None, chain: bytes | None = None
-    ) -> Packet:
+    ) -> Packet: ...
+
+    @overload
+    def encrypt(
+        self, pkt: Packets, *, now: int | None = None, ports: Collection[int] | None = None
+    ) -> PacketList: ...
+
+    def encrypt(
+        self,
+        pkt: Packet | bytes | Packets,
+        *,
+        now: int | None = None,
+        chain: bytes | None = None,
+        ports: Collection[int] | None = None,
+    ) -> Packet | PacketList:
         """Seal what *pkt* carries; returns a new packet.
 
         *pkt* may be a packet with UDP or TCP in it, whose payload is sealed, or the
         payload itself. If there is an :class:`NSTPlain` its payload is sealed, and its fields
         that are not ``None`` go into the header as they are. Keys follow the header
         where it names any, so that forged headers verify too; a forced ``token``
-        replaces the one computed. TCP sequence numbers are left as they are.
+        replaces the one computed.
+
+        An :class:`NST` that was not dissected is taken the same way: its ``body`` is the
+        plaintext, and what is set in it, or drawn by ``fuzz``, goes out, but for a token
+        that was merely drawn. So ``encrypt(fuzz(NST()))`` is a record that verifies.
+
+        TCP sequence numbers of a single packet are left as they are.
+
+        A list of packets is taken for whole conversations, each with sockets of its own,
+        whatever this one has sent: see :mod:`.conversation`. They come back in the same
+        order, with sequence numbers that fit, and ``CLOSE`` before every FIN.
 
         Args:
             pkt: what to seal.
-            now: real time in nanoseconds, instead of the clock's.
+            now: real time in nanoseconds, instead of the clock's; in a list, instead of
+                the packets' own.
             chain: ``T`` of section 5 (16 bytes, or none), instead of the association's.
+            ports: of a list, the packets to or from these are sealed; default those that
+                NST is bound to.
 
         Raises:
-            ValueError: *pkt* is of the other transport, or the stream is closed.
+            ValueError: *pkt* is of the other transport, the stream is closed, or there is
+                nothing to seal in the list.
         """
+        if not isinstance(pkt, Packet | bytes):
+            seal = seal_streams if self.transport is Transport.STREAM else seal_datagrams
+            sealed = seal(pkt, self._new_sender, bound_ports() if ports is None else ports, now)
+            return PacketList(sealed, name="sealed")
         now = self._clock() if now is None else now
         if isinstance(pkt, bytes):
             pkt = conf.raw_layer(pkt)
         carrier = self._carrier(pkt)
-        plain = pkt.getlayer(NSTPlain)
-        if plain is not None:
-            data = _bytes_of(plain.payload)
-            records = [self._seal(data, _forced(plain), now, chain)]
+        crafted = _crafted(pkt)
+        if crafted is not None:
+            data = crafted.body if isinstance(crafted, NST) else bytes_of(crafted.payload)
+            records = [self._seal(bytes(data), _forced(crafted), now, chain)]
         else:
-            data = _bytes_of(pkt if carrier is None else carrier.payload)
+            data = bytes_of(pkt if carrier is None else carrier.payload)
             pieces = [data]
             if self.transport is Transport.STREAM:
                 starts = range(0, len(data), MAX_STREAM_PAYLOAD)
                 pieces = [data[start : start + MAX_STREAM_PAYLOAD] for start in starts]
             records = [self._seal(piece, {}, now, chain) for piece in pieces]
         layers = [NST(record) for record in records]
-        return _replaced(pkt, carrier or plain, layers, keep=carrier is not None)
+        return replaced(pkt, carrier or crafted, layers, keep=carrier is not None)
 
     def close(self, *, now: int | None = None) -> Packet:
         """The ``CLOSE`` record that ends this side of the stream.
@@ -185,7 +235,22 @@ class NSTAssociation:
             raise ValueError("datagrams have no end")
         return NST(self._sender.close(now=self._clock() if now is None else now))
 
-    def decrypt(self, pkt: Packet, *, now: int | None = None, verify: bool = True) -> Packet:
+    @overload
+    def decrypt(self, pkt: Packet, *, now: int | None = None, verify: bool = True) -> Packet: ...
+
+    @overload
+    def decrypt(
+        self, pkt: Packets, *, verify: bool = True, ports: Collection[int] | None = None
+    ) -> PacketList: ...
+
+    def decrypt(
+        self,
+        pkt: Packet | Packets,
+        *,
+        now: int | None = None,
+        verify: bool = True,
+        ports: Collection[int] | None = None,
+    ) -> Packet | PacketList:
         """Open the records in *pkt*; returns a new packet with :class:`NSTPlain` layers.
 
         Their ``token`` and ``transport_len`` are left ``None``: with them unset,
@@ -194,32 +259,47 @@ class NSTAssociation:
         Stream segments must come in order; a record may span several, and appears in
         the packet made of the last one.
 
+        A list of packets is taken for a capture, which anyone with the key box can read:
+        any number of conversations on either transport, in any order, each packet at its
+        own time. An observer judges it (:mod:`.packet_observer`), not this socket. There
+        is one packet for each record: of those that are ``OK``, or with ``verify=False``
+        of all of them.
+
         Args:
-            pkt: a packet with UDP or TCP in it, or bare :class:`NST`.
+            pkt: a packet with UDP or TCP in it, or bare :class:`NST`; or a list.
             now: real time in nanoseconds, instead of the clock's: for captures,
                 ``int(pkt.time * 10**9)``.
-            verify: if false, decrypt whole records whatever they are, and change no state.
+            verify: if false, decrypt whole records whatever they are, note what this
+                socket would say of each in ``verdict``, and change no state. On a stream,
+                *pkt* must then begin with a record, and those after one that is not
+                ``OK`` are ``unverified``.
+            ports: of a list, packets to or from these are judged; default those that NST
+                is bound to.
 
         Raises:
             NSTRejected: a record's verdict is not ``OK``; on a stream, from then on. With
                 ``verify=False`` only for what cannot be decrypted at all: ``SHORT``,
-                ``MAGIC``, ``VERSION``, ``CIPHER``, ``LENGTH``, ``PERTURB`` or ``KID``.
+                ``CIPHER``, ``LENGTH``, ``PERTURB`` or ``KID``. Never for a list.
             ValueError: *pkt* is of the other transport.
         """
+        if not isinstance(pkt, Packet):
+            observer = PacketObserver(self._keybox, window_ns=self._window_ns, ports=ports)
+            seen = [plain for one in pkt for plain in observer.observe(one)] + observer.finish()
+            wanted = [p for p in seen if not verify or p[NSTPlain].verdict == Verdict.OK]
+            return PacketList(wanted, name="decrypted")
         now = self._clock() if now is None else now
         carrier = self._carrier(pkt)
         record = pkt.getlayer(NST)
-        data = _bytes_of(carrier.payload if carrier is not None else record or pkt)
-        outcomes = self._receive(data, now) if verify else self._decrypt(data)
+        data = bytes_of(carrier.payload if carrier is not None else record or pkt)
+        outcomes = self._receive(data, now) if verify else self._decrypt(data, now)
         opened = []
         for outcome in outcomes:
-            if outcome.verdict not in (Verdict.OK, None):
-                if verify:
-                    self._stopped = outcome.verdict if self.role is not None else None
+            if verify and outcome.verdict is not Verdict.OK:
+                assert outcome.verdict is not None
+                self._stopped = outcome.verdict if self.role is not None else None
                 raise NSTRejected(outcome.verdict, outcome.header)
-            assert outcome.header is not None
-            opened.append(_plain(outcome.header, outcome.plaintext or b""))
-        return _replaced(pkt, carrier or record, opened, keep=carrier is not None)
+            opened.append(plain_packet(outcome.header, outcome.plaintext, outcome.verdict))
+        return replaced(pkt, carrier or record, opened, keep=carrier is not None)
 
     def _carrier(self, pkt: Packet) -> Packet | None:
         """The UDP or TCP layer of *pkt*."""
@@ -234,7 +314,7 @@ class NSTAssociation:
     ) -> bytes:
         sender = self._sender
         draft = sender.draft(len(data) & 0xFFFF, now=now)
-        header = draft.header._replace(**forced)  # type: ignore[arg-type]
+        header = _with(draft.header, forced)
         epoch = self._epoch(header, draft)
         record = seal_under(epoch, header.pack(), data, draft.chain if chain is None else chain)
         if "token" in forced:
@@ -272,81 +352,108 @@ class NSTAssociation:
             self._sender.bind(outcomes[0].header.token)
         return outcomes
 
-    def _decrypt(self, data: bytes) -> list[Outcome]:
-        """Open every record in *data*, nothing verified."""
+    def _decrypt(self, data: bytes, now: int) -> list[Outcome]:
+        """Open every record in *data*, and say what would be said of each."""
         outcomes: list[Outcome] = []
+        judge = self._judge(now)
         at = 0
         while at < len(data) or not outcomes:
             if len(data) - at < HEADER_LEN:
-                return [*outcomes, Outcome(Verdict.SHORT)]
+                raise NSTRejected(Verdict.SHORT)
             header = Header.unpack(data, at)
             body = at + HEADER_LEN
             end = body + body_length(header.cipher_id, header.transport_len, data, body)
-            verdict = check_prefix(data[at:]) or _undecryptable(header, self._keybox)
+            if self.transport is Transport.DGRAM:
+                end = max(end, len(data))
+            verdict = _undecryptable(header, self._keybox)
             if verdict is None and end > len(data):
                 verdict = Verdict.LENGTH
             if verdict is not None:
-                return [*outcomes, Outcome(verdict, header=header)]
+                raise NSTRejected(verdict, header)
             epoch = Epoch(self._keybox[header.kid], header.params, header.session_id)
+            size = epoch.suite.body_len(header.transport_len)
             text = epoch.sealer.decrypt(
-                zero_token(data[at:end]), data[body:end], header.transport_len
+                zero_token(data[at:end]), data[body : body + size], header.transport_len
             )
-            outcomes.append(Outcome(None, text, header))
+            outcomes.append(Outcome(judge(data[at:end]), text, header))
             at = end
         return outcomes
+
+    def _judge(self, now: int) -> Callable[[bytes], Verdict | None]:
+        """A function that says what this socket would say of one record after another."""
+        keep = {id(kept): kept for kept in (self._keybox, self._accept)}
+        receiver = copy.deepcopy(self._receiver, keep)
+        if isinstance(receiver, DgramReceiver):
+            return lambda record: receiver.receive(record, now=now, age=now).verdict
+        assert isinstance(self._sender, StreamSender)
+        if self._sender.first_token is not None:
+            receiver.sent_first(self._sender.first_token)
+        # Bytes of a record whose end has not come would be taken for the head of this one.
+        in_order = self._stopped is None and not receiver.pending
+
+        def of_stream(record: bytes) -> Verdict | None:
+            outcomes = receiver.receive(record, now=now, age=now) if in_order else []
+            return outcomes[0].verdict if outcomes else None
+
+        return of_stream
+
+    def _new_sender(self, role: Role | None) -> DgramSender | StreamSender:
+        """The sender of another socket that is set up like this one."""
+        sender = self._sender
+        if role is None:
+            return DgramSender(sender.keybox, sender.suite, self._pins, self._rng)
+        return StreamSender(role, sender.keybox, sender.suite, self._pins, self._rng)
+
+
+def _crafted(pkt: Packet) -> Packet | None:
+    """The layer of *pkt* that says what is to be in the header."""
+    plain: Packet | None = pkt.getlayer(NSTPlain)
+    if plain is not None:
+        return plain
+    record: Packet | None = pkt.getlayer(NST)
+    return record if record is not None and not record.original else None
 
 
 def _undecryptable(header: Header, keybox: KeyBox) -> Verdict | None:
     """Why no key can be derived for the record, if none can."""
     if header.cipher_id not in SUITES:
         return Verdict.CIPHER
-    return check_perturbation(header) or (None if header.kid in keybox else Verdict.KID)
+    if header.kpos > MAX_KPOS:
+        return Verdict.PERTURB
+    return None if header.kid in keybox else Verdict.KID
 
 
-def _forced(plain: Packet) -> dict[str, int | bytes]:
-    """The fields that are set."""
-    forced = {name: plain.getfieldval(name) for name in Header._fields}
+def _fields(values: dict[str, Any]) -> dict[str, int | bytes]:
+    """Header fields that are to go out as they are."""
     return {
         name: bytes(value) if name == "token" else int(value)
-        for name, value in forced.items()
-        if value is not None
+        for name, value in values.items()
+        if value is not None and name in _FORCIBLE
     }
 
 
-def _plain(header: Header, plaintext: bytes) -> Packet:
-    fields = header._asdict()
-    del fields["token"], fields["transport_len"]
-    plain = NSTPlain(**fields)
-    if plaintext:
-        plain.add_payload(conf.raw_layer(plaintext))
-    return plain
+def _forced(layer: Packet) -> dict[str, int | bytes]:
+    """What the layer wants in the header: what is set, and what ``fuzz`` has drawn.
 
-
-def _bytes_of(pkt: Packet) -> bytes:
-    """The bytes of a packet, without padding of the link layer."""
-    padding = pkt.getlayer(conf.padding_layer)
-    wire = bytes(pkt)
-    return wire[: len(wire) - len(padding)] if padding is not None else wire
-
-
-def _replaced(
-    pkt: Packet, layer: Packet | None, contents: Sequence[Packet], *, keep: bool
-) -> Packet:
-    """A copy of *pkt* with *contents* after *layer*, or instead of it if not to *keep*.
-
-    Lengths and checksums below it are left to be computed again.
+    A token that was merely drawn is none to insist on: the record is to verify.
     """
-    stack: list[Packet] = []
-    lower: Packet | None = pkt
-    while layer is not None and lower is not None and (keep or lower is not layer):
-        bare = lower.copy()
-        bare.remove_payload()
-        for name in ("len", "plen", "chksum"):
-            if name in bare.fields:
-                bare.delfieldval(name)
-        stack.append(bare)
-        lower = None if lower is layer else lower.payload
-    stack += contents
-    for below, above in pairwise(stack):
-        below.lastlayer().add_payload(above)
-    return stack[0] if stack else conf.raw_layer(b"")
+    if isinstance(layer, NSTPlain):
+        return _fields({field.name: layer.getfieldval(field.name) for field in layer.fields_desc})
+    drawn = {
+        name: value._fix()
+        for name, value in layer.default_fields.items()
+        if isinstance(value, VolatileValue) and name != "token"
+    }
+    fields = {
+        name: value._fix() if isinstance(value, VolatileValue) else value
+        for name, value in layer.fields.items()
+    }
+    return _fields(drawn | fields)
+
+
+def _with(header: Header, forced: dict[str, Any]) -> Header:
+    """The header with these fields instead of its own."""
+    forced = dict(forced)
+    session_id = forced.pop("session_id", header.session_id)
+    counter = forced.pop("counter", header.counter)
+    return header._replace(nonce=make_nonce(session_id, counter), **forced)

@@ -8,7 +8,9 @@ form into the other.
 
 from __future__ import annotations
 
+import json
 import time
+from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -16,23 +18,25 @@ from scapy.config import conf
 from scapy.fields import (
     ByteEnumField,
     ByteField,
+    Field,
     FlagsField,
     LongField,
     ShortField,
     XByteField,
     XIntField,
-    XLongField,
     XStrField,
     XStrFixedLenField,
 )
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import (
+    NoPayload,
     Packet,
     bind_bottom_up,
     bind_top_down,
     split_bottom_up,
     split_top_down,
 )
+from scapy.volatile import RandNum
 
 from .header import (
     COUNTER_BITS,
@@ -40,11 +44,13 @@ from .header import (
     HEADER_LEN,
     MAGIC,
     MAX_COUNTER,
+    MAX_SESSION_ID,
     TOKEN_LEN,
     VERSION,
     ZERO_TOKEN,
     Flags,
     Header,
+    make_nonce,
 )
 from .suite import BLOCK_LEN, SUITES, SuiteId
 
@@ -69,18 +75,102 @@ def body_length(cipher_id: int, transport_len: int, wire: bytes, at: int = 0) ->
     return (end if end >= 0 else len(wire)) - at
 
 
+class _SessionIdField(Field[int, int]):
+    """The upper 48 bits of the nonce."""
+
+    _LEN = 6
+
+    def __init__(self, name: str, default: int | None) -> None:
+        Field.__init__(self, name, default, "6s")
+
+    def addfield(self, pkt: Packet, s: bytes, val: int | None) -> bytes:
+        """Append the six bytes."""
+        return s + self.i2m(pkt, val).to_bytes(self._LEN)
+
+    def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, int]:
+        """Take six bytes off *s*."""
+        return s[self._LEN :], int.from_bytes(s[: self._LEN])
+
+    def i2repr(self, pkt: Packet | None, x: int) -> str:
+        """Twelve hexadecimal digits, as in the records' summaries elsewhere."""
+        return f"0x{x:012x}" if isinstance(x, int) else repr(x)
+
+    def randval(self) -> RandNum:
+        """Any value that fits."""
+        return RandNum(0, MAX_SESSION_ID)
+
+
+class _TimestampField(LongField):
+    """Nanoseconds, shown with the date that they make."""
+
+    def i2repr(self, pkt: Packet | None, x: int | None) -> str:
+        """The number, and the time in UTC if it is one that has a date."""
+        if not isinstance(x, int):
+            return repr(x)
+        seconds, fraction = divmod(x, 10**9)
+        try:
+            date = datetime.fromtimestamp(seconds, UTC)
+        except (OverflowError, ValueError):
+            return str(x)
+        return f"{x} ({date:%Y-%m-%d %H:%M:%S}.{fraction:09})"
+
+
 class _Header(Packet):
     """What the two forms share: the fields of the header, and their computation."""
 
-    @property
-    def session_id(self) -> int:
-        """Upper 48 bits of the nonce."""
-        return int(self.nonce or 0) >> COUNTER_BITS
+    def __init__(self, *args: Any, nonce: int | None = None, **fields: Any) -> None:
+        """Take a packet's arguments, and ``nonce`` for ``session_id`` and ``counter`` at once."""
+        if nonce is not None:
+            fields.setdefault("session_id", nonce >> COUNTER_BITS)
+            fields.setdefault("counter", nonce & MAX_COUNTER)
+        super().__init__(*args, **fields)
 
     @property
-    def counter(self) -> int:
-        """Lower 16 bits of the nonce."""
-        return int(self.nonce or 0) & MAX_COUNTER
+    def nonce(self) -> int:
+        """``session_id`` (upper 48 bits) and ``counter`` (lower 16 bits); ``None`` counts as 0."""
+        return make_nonce(int(self.session_id or 0), int(self.counter or 0))
+
+    @nonce.setter
+    def nonce(self, value: int) -> None:
+        self.session_id = value >> COUNTER_BITS
+        self.counter = value & MAX_COUNTER
+
+    def hashret(self) -> bytes:
+        """Alike for all records: nothing in them pairs question and answer."""
+        return b"NST"
+
+    def answers(self, other: Packet) -> int:
+        """Whether *other* is a record of the other direction, as far as the flags tell."""
+        if not isinstance(other, _Header):
+            return 0
+        if self.flags is None or other.flags is None:
+            return 1
+        mine, theirs = int(self.flags), int(other.flags)
+        if mine & Flags.DGRAM and theirs & Flags.DGRAM:
+            return 1
+        return int((mine ^ theirs) & (Flags.REPLY | Flags.DGRAM) == Flags.REPLY)
+
+    def _command(self, json: bool = False) -> list[tuple[str, Any]]:
+        """As Scapy's; but in JSON, bytes are in hex, so that they can be read again."""
+        shown: list[tuple[str, Any]] = super()._command(json=json)
+        if not json:
+            return shown
+        values = ((name, self.getfieldval(name), text) for name, text in shown)
+        return [
+            (name, bytes(value).hex() if isinstance(value, bytes) else text)
+            for name, value, text in values
+        ]
+
+    @classmethod
+    def _from_fields(cls, fields: dict[str, Any]) -> Any:
+        """A packet with what :meth:`_command` made of the fields."""
+        names = {field.name for field in cls.fields_desc}
+        if unknown := fields.keys() - names:
+            raise ValueError(f"{cls.__name__} has no field {min(unknown)!r}")
+        for name in "token", "body":
+            if isinstance(fields.get(name), str):
+                fields[name] = bytes.fromhex(fields[name])
+        return cls(**fields)
 
     def _computed_len(self, payload: bytes) -> int:
         raise NotImplementedError
@@ -103,11 +193,10 @@ class _Header(Packet):
         """Suite, kid, counter and length, as in ``AES_GCM kid 3 seq 17 len 1400``."""
         suite = _CIPHER_IDS.get(self.cipher_id, f"cipher {self.cipher_id}")
         flags = f" {self.flags}" if self.flags else ""
-        counter = None if self.nonce is None else self.counter
         length = self.transport_len
         if length is None:
             length = self._computed_len(bytes(self.payload))
-        return f"{self.name} {suite} kid {self.kid} seq {counter} len {length}{flags}"
+        return f"{self.name} {suite} kid {self.kid} seq {self.counter} len {length}{flags}"
 
 
 class _BodyField(XStrField):
@@ -135,8 +224,9 @@ class NST(_Header):
         ByteField("version", VERSION),
         ByteEnumField("cipher_id", SuiteId.AES_GCM, _CIPHER_IDS),
         ShortField("transport_len", None),
-        LongField("timestamp", None),  # type: ignore[arg-type]
-        XLongField("nonce", 0),
+        _TimestampField("timestamp", None),  # type: ignore[arg-type]
+        _SessionIdField("session_id", 0),
+        ShortField("counter", 0),
         XStrFixedLenField("token", ZERO_TOKEN, TOKEN_LEN),
         ByteField("kpos", 0),
         XByteField("kval", 0),
@@ -171,18 +261,36 @@ class NST(_Header):
             layer = layer.underlayer
         return conf.max_list_count if isinstance(layer, UDP) else count
 
-    def hashret(self) -> bytes:
-        """Alike for all records: nothing in them pairs question and answer."""
-        return b"NST"
+    def json(self) -> str:
+        """One JSON object, which :meth:`from_json` reads; bytes are in hex."""
+        shown = dict(self._command(json=True))
+        if isinstance(self.payload, NST):
+            shown["payload"] = json.loads(self.payload.json())
+        elif rest := bytes(self.payload):
+            shown["rest"] = rest.hex()
+        return json.dumps(shown)
 
-    def answers(self, other: Packet) -> int:
-        """Whether *other* is a record of the other direction."""
-        if not isinstance(other, NST):
-            return 0
-        mine, theirs = int(self.flags or 0), int(other.flags or 0)
-        if mine & Flags.DGRAM and theirs & Flags.DGRAM:
-            return 1
-        return int((mine ^ theirs) & (Flags.REPLY | Flags.DGRAM) == Flags.REPLY)
+    @classmethod
+    def from_json(cls, text: str) -> NST:
+        """The records, stacked, that :meth:`json` has shown.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        return cls._from_object(json.loads(text))
+
+    @classmethod
+    def _from_object(cls, shown: Any) -> NST:
+        if not isinstance(shown, dict):
+            raise ValueError("a record in JSON is an object")
+        fields = dict(shown)
+        above, rest = fields.pop("payload", None), fields.pop("rest", None)
+        record: NST = cls._from_fields(fields)
+        if above is not None:
+            record.add_payload(cls._from_object(above))
+        elif rest is not None:
+            record.add_payload(conf.raw_layer(bytes.fromhex(rest)))
+        return record
 
     @classmethod
     def tcp_reassemble(
@@ -197,7 +305,7 @@ class NST(_Header):
         ``conf.max_list_count`` layers. A record that is not whole yet is left as
         padding, for the next segments.
         """
-        pieces, end, wanted = _pieces(data)
+        pieces, end, wanted = record_pieces(data)
         if not pieces:
             metadata["tcp_min_len"] = wanted
             return None
@@ -216,7 +324,7 @@ class NST(_Header):
         return layers[0]
 
 
-def _pieces(data: bytes) -> tuple[list[bytes], int, int]:
+def record_pieces(data: bytes) -> tuple[list[bytes], int, int]:
     """Whole records and what is between them; where they end; and what length has one more."""
     pieces: list[bytes] = []
     at = 0
@@ -248,7 +356,14 @@ class NSTPlain(_Header):
 
     A field that is ``None`` (all but ``magic`` and ``version``) is given by the
     association that encrypts; one that is set is sealed as it is, true or not.
+
+    Attributes:
+        verdict: what was said of the record that it came from: one of the specification's
+            names, or ``unverified``; ``None`` if it came from no record.
+        note: why there is no verdict, else empty.
     """
+
+    __slots__ = ["note", "verdict"]  # Scapy's metaclass wants a list
 
     name = "NST plain"
     fields_desc = [  # noqa: RUF012
@@ -256,8 +371,9 @@ class NSTPlain(_Header):
         ByteField("version", VERSION),
         ByteEnumField("cipher_id", None, _CIPHER_IDS),
         ShortField("transport_len", None),
-        LongField("timestamp", None),  # type: ignore[arg-type]
-        XLongField("nonce", None),  # type: ignore[arg-type]
+        _TimestampField("timestamp", None),  # type: ignore[arg-type]
+        _SessionIdField("session_id", None),
+        ShortField("counter", None),
         XStrFixedLenField("token", None, TOKEN_LEN),
         ByteField("kpos", None),
         XByteField("kval", None),
@@ -265,8 +381,69 @@ class NSTPlain(_Header):
         FlagsField("flags", None, 32, _FLAG_NAMES),
     ]
 
+    def __init__(self, *args: Any, **fields: Any) -> None:
+        """Take a packet's arguments."""
+        self.verdict: str | None = None
+        self.note = ""
+        super().__init__(*args, **fields)
+
+    def __reduce__(self) -> tuple[Any, ...]:
+        """Pickle the fields: built, those that are ``None`` would come back set."""
+        fields = {
+            name: int(value) if name == "flags" and value is not None else value
+            for name, value in self.fields.items()
+        }
+        payload = None if isinstance(self.payload, NoPayload) else self.payload
+        return _restored, (fields, payload, self.verdict, self.note, self.time)
+
+    def copy(self) -> NSTPlain:
+        """A deep copy, verdict included."""
+        clone: NSTPlain = super().copy()
+        clone.verdict, clone.note = self.verdict, self.note
+        return clone
+
     def _computed_len(self, payload: bytes) -> int:
         return len(payload)
+
+    def mysummary(self) -> str:
+        """That of the header, and the verdict."""
+        verdict = "" if self.verdict is None else f" [{self.verdict}]"
+        return super().mysummary() + verdict
+
+    def json(self) -> str:
+        """One JSON object, which :meth:`from_json` reads; bytes are in hex."""
+        shown = dict(self._command(json=True))
+        shown |= {"plaintext": bytes(self.payload).hex(), "verdict": self.verdict}
+        return json.dumps(shown | {"note": self.note})
+
+    @classmethod
+    def from_json(cls, text: str) -> NSTPlain:
+        """The packet that :meth:`json` has shown, its payload as raw bytes.
+
+        Raises:
+            ValueError: it is not of that form.
+        """
+        shown = json.loads(text)
+        if not isinstance(shown, dict):
+            raise ValueError("a record in JSON is an object")
+        verdict, note = shown.pop("verdict", None), shown.pop("note", "")
+        data = bytes.fromhex(shown.pop("plaintext", ""))
+        plain: NSTPlain = cls._from_fields(shown)
+        plain.verdict, plain.note = verdict, note
+        if data:
+            plain.add_payload(conf.raw_layer(data))
+        return plain
+
+
+def _restored(
+    fields: dict[str, Any], payload: Packet | None, verdict: str | None, note: str, time: Any
+) -> NSTPlain:
+    """What :meth:`NSTPlain.__reduce__` took apart."""
+    plain = NSTPlain(**fields)
+    plain.verdict, plain.note, plain.time = verdict, note, time
+    if payload is not None:
+        plain.add_payload(payload)
+    return plain
 
 
 _bound: list[int] = []
@@ -295,10 +472,24 @@ def bind_nst(*ports: int) -> None:
         _bind_default(bind_top_down, ports[0])
 
 
+def bound_ports() -> tuple[int, ...]:
+    """The ports that are taken for NST, the default one first."""
+    return tuple(_bound)
+
+
 def _bind_default(bind: Any, port: int) -> None:
     for transport in (TCP, UDP):
         for layer in (NST, NSTPlain):
             bind(transport, layer, sport=port, dport=port)
 
 
+def _list_in_scapy() -> None:
+    """Have ``explore("nst")`` find the layers where Scapy lists layers by module.
+
+    Scapy evaluates each module's name there, and only those below its own exist for it.
+    """
+    conf.layers.ldict["scapy.layers.nst"] = conf.layers.ldict.pop(__name__)
+
+
 bind_nst(DEFAULT_PORT)
+_list_in_scapy()

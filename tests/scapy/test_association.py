@@ -12,10 +12,11 @@ import pytest
 from captures import KEYBOX, T0
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy.config import conf
 from scapy.layers.inet import IP, TCP, UDP
 from scapy.layers.inet6 import IPv6
 from scapy.layers.l2 import Ether
-from scapy.packet import Padding, Raw
+from scapy.packet import Padding, Raw, fuzz
 
 from nst_scapy.association import NSTAssociation, NSTRejected
 from nst_scapy.checks import Policy
@@ -185,7 +186,7 @@ class TestForcedFields:
         [("timestamp", 0, "TIMESTAMP"), ("version", 2, "VERSION"), ("magic", 0, "MAGIC"),
          ("flags", 16, "FLAGS"), ("flags", 0, "FLAGS"), ("transport_len", 9, "LENGTH"),
          ("kpos", 33, "PERTURB"), ("kval", 0, "PERTURB"), ("kid", 99, "KID"),
-         ("cipher_id", 0, "CIPHER"), ("nonce", 0, "SEQUENCE"), ("token", b"\0" * 16, "AUTH")],
+         ("cipher_id", 0, "CIPHER"), ("session_id", 0, "SEQUENCE"), ("token", b"\0" * 16, "AUTH")],
     )  # fmt: skip
     def test_what_a_receiver_says(self, field, value, verdict):
         sealed = association().encrypt(V4 / UDP() / NSTPlain(**{field: value}) / b"hello")
@@ -241,7 +242,7 @@ class TestWithoutVerifying:
     @pytest.mark.parametrize(
         ("damage", "verdict"),
         [({"cipher_id": 7}, "CIPHER"), ({"kid": 77}, "KID"), ({"kpos": 33}, "PERTURB"),
-         ({"transport_len": 99}, "LENGTH"), ({"magic": 1}, "MAGIC"), ({"version": 0}, "VERSION")],
+         ({"transport_len": 99}, "LENGTH")],
     )  # fmt: skip
     def test_what_cannot_be_decrypted(self, damage, verdict):
         sealed = association().encrypt(b"hello")
@@ -251,6 +252,88 @@ class TestWithoutVerifying:
             association().decrypt(sealed, verify=False)
         with rejected("SHORT"):
             association().decrypt(Raw(b"x"), verify=False)
+
+    @pytest.mark.parametrize(
+        ("damage", "verdict"),
+        [({}, "OK"), ({"magic": 1}, "MAGIC"), ({"version": 0}, "VERSION"), ({"flags": 9}, "FLAGS"),
+         ({"kid": 3}, "AUTH"), ({"kpos": 0}, "PERTURB"), ({"timestamp": 7}, "TIMESTAMP"),
+         ({"session_id": 0}, "SEQUENCE"), ({"token": bytes(16)}, "AUTH")],
+    )  # fmt: skip
+    def test_the_verdict(self, damage, verdict):
+        sealed = V4 / UDP(sport=1) / association(kids=[2]).encrypt(b"hello")
+        for field, value in damage.items():
+            sealed[NST].setfieldval(field, value)
+        receiver = association(seed=2)
+        for _ in range(2):
+            opened = receiver.decrypt(sealed, verify=False)[NSTPlain]
+            assert opened.verdict == verdict
+        keyed = damage.keys() & {"kid", "session_id", "timestamp", "kpos"}
+        assert (opened[Raw].load == b"hello") is (not keyed)
+        if verdict == "OK":
+            assert receiver.decrypt(sealed)[NSTPlain].verdict == "OK"
+            assert receiver.decrypt(sealed, verify=False)[NSTPlain].verdict == "REPLAY"
+
+    def test_too_long_a_datagram(self):
+        sealed = association().encrypt(b"hello") / Raw(b"more")
+        opened = association(seed=2).decrypt(V4 / UDP() / sealed, verify=False)
+        assert (opened[NSTPlain].verdict, opened[Raw].load) == ("LENGTH", b"hello")
+
+    def test_verdicts_on_a_stream(self):
+        initiator, acceptor = both_ends()
+        wire = [bytes(initiator.encrypt(bytes([n]))) for n in range(4)]
+        damaged = wire[1][:30] + bytes(2) + wire[1][32:]
+
+        def verdicts(*records):
+            pkt = V4 / TCP() / Raw(b"".join(records))
+            opened = acceptor.decrypt(pkt, verify=False)
+            return [p.verdict for p in opened.iterpayloads() if isinstance(p, NSTPlain)]
+
+        assert verdicts(wire[0], damaged, wire[2]) == ["OK", "AUTH", "unverified"]
+        assert verdicts(wire[1]) == ["SEQUENCE"]
+        assert acceptor.decrypt(NST(wire[0])).load == b"\0"
+        assert verdicts(*wire[1:]) == ["OK"] * 3
+        acceptor.decrypt(V4 / TCP() / Raw(wire[1][:20]))
+        assert verdicts(wire[1]) == ["unverified"]
+        with rejected("AUTH"):
+            acceptor.decrypt(V4 / TCP() / Raw(bytes(100)))
+        assert verdicts(wire[2]) == ["unverified"]
+
+
+class TestFuzz:
+    """What fuzz draws goes out in records that verify."""
+
+    @pytest.mark.parametrize("suite", SuiteId)
+    def test_a_record_that_is_right_but_for_what_was_drawn(self, suite):
+        right = NST(magic=0xBEEF1337, version=1, cipher_id=suite, kid=2, kpos=3, body=b"text")
+        for _ in range(20):
+            sealed = association().encrypt(V4 / UDP() / fuzz(right))
+            assert (sealed[NST].kid, sealed[NST].kpos) == (2, 3)
+            opened = association(seed=2).decrypt(V4 / UDP() / NST(bytes(sealed[NST])), verify=False)
+            # A kval of 0 and a session of 0 can be drawn, too.
+            assert opened[NSTPlain].verdict in {"OK", "PERTURB", "SEQUENCE"}
+            assert opened[Raw].load == b"text"
+
+    def test_anything_drawn_is_sealed(self):
+        sender = association()
+        for _ in range(50):
+            assert len(bytes(sender.encrypt(fuzz(NST())))) >= 48
+            assert len(bytes(sender.encrypt(V4 / UDP() / fuzz(NSTPlain()) / b"text"))) >= 48 + 28
+
+    def test_a_token_that_was_set_stays(self):
+        sealed = association().encrypt(fuzz(NST(token=b"T" * 16)))
+        assert sealed.token == b"T" * 16
+
+
+def test_defaults_are_those_of_conf(monkeypatch):
+    with pytest.raises(ValueError, match="no key box"):
+        NSTAssociation()
+    monkeypatch.setattr(conf.nst, "_keybox", KEYBOX)
+    monkeypatch.setattr(conf.nst, "kids", [3])
+    monkeypatch.setattr(conf.nst, "_suite", conf.nst.suite)
+    conf.nst.suite = "AES_CBC"
+    sealed = NSTAssociation().encrypt(b"x")
+    assert (sealed.cipher_id, sealed.kid) == (SuiteId.AES_CBC, 3)
+    assert NSTAssociation(suite=1, kids=[1]).encrypt(b"x").kid == 1
 
 
 def test_pickled_associations_go_on_with_new_epochs():

@@ -3,7 +3,9 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
+import json
 import pickle
 import subprocess
 import sys
@@ -12,9 +14,10 @@ import pytest
 from captures import T0, Capture, Connection, dgram_sender, stream_sender
 from hypothesis import given, settings
 from hypothesis import strategies as st
+from scapy import volatile
 from scapy.config import conf
 from scapy.layers.inet import IP, TCP, UDP
-from scapy.packet import Packet, Padding, Raw, fuzz
+from scapy.packet import Packet, Padding, Raw, explore, fuzz, ls
 from scapy.sendrecv import sniff
 from scapy.sessions import TCPSession
 from scapy.utils import rdpcap
@@ -41,15 +44,39 @@ def records(packet: Packet) -> list[bytes]:
 
 
 def test_the_fields_are_the_headers():
-    assert [f.name for f in NST.fields_desc] == [*Header._fields, "body"]
-    assert [f.name for f in NSTPlain.fields_desc] == list(Header._fields)
+    # The nonce is two fields, so that each half can be set, shown and fuzzed.
+    names = " ".join(Header._fields).replace("nonce", "session_id counter").split()
+    assert [f.name for f in NST.fields_desc] == [*names, "body"]
+    assert [f.name for f in NSTPlain.fields_desc] == names
     packet = NST(RECORD)
     header = Header.unpack(RECORD)
     for name, value in header._asdict().items():
-        assert packet.getfieldval(name) == value
+        assert getattr(packet, name) == value
     assert (packet.session_id, packet.counter) == (header.session_id, header.counter)
     assert packet.body == RECORD[HEADER_LEN:]
     assert packet.sprintf("%NST.cipher_id% %NST.flags%") == "AES_GCM DGRAM"
+
+
+def test_the_nonce_and_its_halves():
+    packet = NST(session_id=5, counter=7)
+    assert packet.nonce == 0x50007
+    assert Header.unpack(bytes(packet)).nonce == 0x50007
+    packet.counter = 0xFFFF
+    packet.session_id = (1 << 48) - 1
+    assert packet.nonce == (1 << 64) - 1
+    packet.nonce = 0x10002
+    assert (packet.session_id, packet.counter) == (1, 2)
+    assert packet == NST(nonce=0x10002)
+    assert NST(nonce=0x10002, counter=9).nonce == 0x10009
+    assert (IP() / UDP() / packet).counter == 2
+    assert NSTPlain().counter is None
+    assert packet.sprintf("%NST.session_id%") == "0x000000000001"
+
+
+def test_times_are_shown_with_their_date():
+    assert NST(RECORD).sprintf("%NST.timestamp%") == f"{T0} (2023-11-14 22:13:20.123456789)"
+    assert "18446744073709551615 (2554-07-21" in NST(timestamp=(1 << 64) - 1).show(dump=True)
+    assert NST().sprintf("%NST.timestamp%") == "None"
 
 
 def test_summary():
@@ -108,8 +135,72 @@ def test_copies():
     assert "body" in packet[NST].json()
 
 
-def test_fuzz_builds():
-    assert len(bytes(fuzz(NST()))) >= HEADER_LEN
+@given(st.sampled_from([NST, NSTPlain]), st.data())
+@settings(deadline=None)
+def test_commands_and_json_give_the_packet_back(layer, data):
+    bits = {"magic": 32, "transport_len": 16, "timestamp": 64, "session_id": 48, "counter": 16}
+    bits |= {"version": 8, "cipher_id": 8, "kpos": 8, "kval": 8, "kid": 16, "flags": 32}
+    drawn = {name: st.integers(0, (1 << n) - 1) for name, n in bits.items()}
+    drawn["token"] = st.binary(min_size=16, max_size=16)
+    drawn |= {"body": st.binary(max_size=40)} if layer is NST else {}
+    packet = layer(**data.draw(st.fixed_dictionaries({}, optional=drawn)))
+    if rest := data.draw(st.binary(max_size=20)):
+        packet /= Raw(rest)
+    assert eval(packet.command()) == packet
+    again = layer.from_json(packet.json())
+    assert again.json() == packet.json()
+    # What was not set is set now, to the default that it had.
+    timed = [p if p.timestamp is not None else p / b"" for p in (packet, again)]
+    for one in timed:
+        one.timestamp = one.timestamp or 0
+    assert bytes(timed[0]) == bytes(timed[1])
+
+
+def test_json_of_several_records_and_of_a_whole_packet():
+    packet = IP(bytes(IP() / TCP(dport=DEFAULT_PORT) / Raw(WIRE + b"rest")))
+    shown = packet[NST].json()
+    assert bytes(NST.from_json(shown)) == WIRE + b"rest"
+    assert json.loads(packet.json())["payload"]["payload"] == json.loads(shown)
+
+
+@pytest.mark.parametrize("layer", [NST, NSTPlain])
+@pytest.mark.parametrize("text", ["", "[]", "5", '{"colour": 1}', '{"token": "0g"}'])
+def test_json_of_something_else(layer, text):
+    with pytest.raises(ValueError, match=r"Expecting|object|no field 'colour'|hex"):
+        layer.from_json(text)
+
+
+def test_plain_packets_are_pickled_with_their_verdict():
+    plain = NSTPlain(kid=3, flags="CLOSE") / Raw(b"text")
+    plain.verdict, plain.note = "unverified", "because"
+    for again in pickle.loads(pickle.dumps(plain)), plain.copy(), copy.deepcopy(plain):
+        assert again == plain
+        assert (again.verdict, again.note, again.time) == ("unverified", "because", plain.time)
+        assert again.token is None
+        assert json.loads(again.json())["verdict"] == "unverified"
+    assert NSTPlain().verdict is None
+    assert plain.summary().startswith("NST plain cipher None kid 3 seq None len 4 CLOSE [unverif")
+
+
+def test_fuzz_draws_every_field():
+    names = {f.name for f in NST.fields_desc} - {"transport_len", "timestamp", "flags"}
+    fuzzed = fuzz(NST(kid=3))
+    seen = {name: set() for name in names}
+    for _ in range(20):
+        record = NST(bytes(fuzzed))
+        for name in names:
+            seen[name].add(record.getfieldval(name))
+        assert eval(fuzzed.command(), {"NST": NST, **vars(volatile)}).kid == 3
+    assert seen.pop("kid") == {3}
+    assert all(len(values) > 1 for values in seen.values())
+
+
+def test_explore(capsys):
+    explore("scapy.layers.nst")
+    assert {"NST", "NSTPlain"} <= set(capsys.readouterr().out.replace("|", " ").split())
+    assert conf.layers.layers()
+    ls(NST)
+    assert "session_id" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize("layer", [TCP, UDP])

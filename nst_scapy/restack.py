@@ -1,0 +1,74 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Packets taken apart and put together again, with other contents."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from itertools import pairwise
+
+from scapy.config import conf
+from scapy.packet import Packet
+
+from .header import Header
+from .layer import NSTPlain
+from .verdict import UNVERIFIED, Verdict
+
+End = tuple[str, int]
+"""An address and a port."""
+
+
+def ends(carrier: Packet) -> tuple[End, End]:
+    """Sender and receiver of a TCP or UDP layer."""
+    network = carrier.underlayer
+    src, dst = ("", "") if network is None else (network.src, network.dst)
+    return (src, carrier.sport), (dst, carrier.dport)
+
+
+def bytes_of(pkt: Packet) -> bytes:
+    """The bytes of a packet, without padding of the link layer."""
+    padding = pkt.getlayer(conf.padding_layer)
+    wire = bytes(pkt)
+    return wire[: len(wire) - len(padding)] if padding is not None else wire
+
+
+def plain_packet(
+    header: Header | None, plaintext: bytes | None, verdict: Verdict | None, note: str = ""
+) -> NSTPlain:
+    """What a record became: its header, plaintext and verdict (``None`` for unverified).
+
+    ``token`` and ``transport_len`` are left ``None``: with them unset the record can be
+    made again, also from a changed payload.
+    """
+    plain = NSTPlain()
+    if header is not None:
+        fields = header._asdict()
+        del fields["token"], fields["transport_len"]
+        plain = NSTPlain(**fields)
+    if plaintext:
+        plain.add_payload(conf.raw_layer(plaintext))
+    plain.verdict = UNVERIFIED if verdict is None else verdict
+    plain.note = note
+    return plain
+
+
+def replaced(
+    pkt: Packet, layer: Packet | None, contents: Sequence[Packet], *, keep: bool
+) -> Packet:
+    """A copy of *pkt* with *contents* after *layer*, or instead of it if not to *keep*.
+
+    Lengths and checksums below it are left to be computed again.
+    """
+    stack: list[Packet] = []
+    lower: Packet | None = pkt
+    while layer is not None and lower is not None and (keep or lower is not layer):
+        bare = lower.copy()
+        bare.remove_payload()
+        for name in ("len", "plen", "chksum"):
+            if name in bare.fields:
+                bare.delfieldval(name)
+        stack.append(bare)
+        lower = None if lower is layer else lower.payload
+    stack += contents
+    for below, above in pairwise(stack):
+        below.lastlayer().add_payload(above)
+    return stack[0] if stack else conf.raw_layer(b"")
