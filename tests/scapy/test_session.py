@@ -1,0 +1,108 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NSTSession: one packet for each record."""
+
+from __future__ import annotations
+
+import itertools
+import random
+import socket
+
+import pytest
+from captures import KEYBOX, Capture, Connection, dgram_sender, stream_sender
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from scapy.layers.inet import TCP, UDP
+from scapy.packet import Raw
+from scapy.sendrecv import sniff
+from scapy.supersocket import StreamSocket
+
+from nst_scapy.header import Role
+from nst_scapy.layer import NST, NSTPlain
+from nst_scapy.session import NSTSession
+from nst_scapy.verdict import Verdict
+
+
+def records(count: int = 8) -> list[bytes]:
+    sender = stream_sender(Role.INITIATOR)
+    return [sender.seal(b"%d" % n * (n * 30 + 1), now=Capture().now) for n in range(count)]
+
+
+@settings(max_examples=25, deadline=None)
+@given(st.lists(st.integers(1, 1300), max_size=12, unique=True), st.randoms(use_true_random=False))
+def test_whatever_the_segments_and_their_order(cuts: list[int], rng: random.Random) -> None:
+    sealed = records()
+    wire = b"".join(sealed)
+    edges = [0, *sorted(c for c in cuts if c < len(wire)), len(wire)]
+    capture = Capture()
+    connection = Connection(capture, isns=(0xFFFFFFF0, 1)).open()
+    for start, end in itertools.pairwise(edges):
+        connection.send(True, wire[start:end], size=1 << 16)
+    order = sorted(range(3, len(capture.packets)), key=lambda n: n + rng.uniform(0, 4))
+    twice = rng.choice(order)
+    packets = capture.packets[:3] + [
+        capture.packets[n] for m in order for n in ([m, m] if m == twice else [m])
+    ]
+    sniffed = [p for p in sniff(offline=packets, session=NSTSession) if NST in p]
+    assert [bytes(p[NST]) for p in sniffed] == sealed
+    # Each where it is in the stream.
+    starts = [(p[TCP].seq - 0xFFFFFFF1) & 0xFFFFFFFF for p in sniffed]
+    assert starts == [len(b"".join(sealed[:n])) for n in range(len(sealed))]
+
+
+def test_what_carries_no_record_passes() -> None:
+    capture = Capture()
+    connection = Connection(capture).open()
+    connection.send(True, b"junk" + records(1)[0] + b"more")
+    connection.fin(True)
+    capture.udp(dgram_sender().seal(b"x", now=capture.now))
+    capture.add(capture.ip(True) / TCP(dport=80) / Raw(b"GET /"))
+    packets = list(sniff(offline=capture.packets, session=NSTSession))
+    # The end of what is no record could be the beginning of one, until the stream ends.
+    loads = [p[Raw].load for p in packets if Raw in p]
+    assert b"".join(loads) == b"junk" + b"more" + b"GET /"
+    assert [p[TCP].flags for p in packets[:3]] == ["S", "SA", "A"]
+    assert [NST in p for p in packets].count(True) == 2
+    assert [UDP in p for p in packets].count(True) == 1
+
+
+@pytest.mark.parametrize("acknowledged", [False, True])
+def test_behind_a_segment_that_was_not_captured(acknowledged: bool) -> None:
+    capture = Capture()
+    connection = Connection(capture).open()
+    for record in records(30):
+        connection.send(True, record)
+        if acknowledged:
+            connection.segment(False)
+    del capture.packets[5]
+    found = [p[NST].counter for p in sniff(offline=capture.packets, session=NSTSession) if NST in p]
+    expected = [0, *range(2, 30)] if acknowledged else [0, 1]
+    assert found == [n for n in expected if n != 1 or not acknowledged][: len(found)]
+    assert len(found) >= (28 if acknowledged else 2)
+
+
+def test_decrypted(tmp_path) -> None:
+    capture = Capture()
+    connection = Connection(capture).open()
+    wire = b"".join(records())
+    connection.send(True, wire[:700], size=90)
+    datagram = dgram_sender().seal(b"datagram", now=capture.now)
+    for _ in range(2):
+        capture.udp(datagram)
+    connection.send(True, wire[700:], size=90)
+    path = capture.write(tmp_path / "x.pcap")
+    opened = list(sniff(offline=str(path), session=NSTSession(KEYBOX)))
+    assert [p[NSTPlain].verdict for p in opened] == [Verdict.OK] * 9
+    texts = [bytes(p[NSTPlain].payload) for p in opened if TCP in p]
+    assert texts == [b"%d" % n * (n * 30 + 1) for n in range(8)]
+    session = NSTSession(KEYBOX, verify=False)
+    opened = list(sniff(offline=str(path), session=session))
+    assert [p[NSTPlain].verdict for p in opened].count(Verdict.REPLAY) == 1
+
+
+def test_sockets_of_scapy() -> None:
+    mine, theirs = socket.socketpair()
+    with mine, theirs:
+        mine.sendall(b"".join(records(3)))
+        stream = StreamSocket(theirs, NST)
+        packets = stream.sniff(count=1, timeout=5)
+        assert [layer.counter for layer in packets[0].iterpayloads()] == [0, 1, 2]
