@@ -10,27 +10,22 @@ that were not captured stay missing, unsealed and as many. SACK options are left
 from __future__ import annotations
 
 from bisect import bisect_right
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Iterator
 from dataclasses import dataclass, field
-from decimal import Decimal
 
+from scapy.config import conf
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
 
 from .header import Role
 from .layer import NST
-from .restack import End, bytes_of, ends, replaced
+from .restack import MAX_CARRIED, End, bytes_of, ends, replaced, time_ns
 from .sender import DgramSender, StreamSender
 
 NewSender = Callable[[Role | None], DgramSender | StreamSender]
 """Makes the sender of one socket: for datagrams the role is ``None``."""
 
 _MASK = 0xFFFFFFFF
-
-
-def _time(pkt: Packet, now: int | None) -> int:
-    """Real time in nanoseconds."""
-    return int(Decimal(str(pkt.time)) * 10**9) if now is None else now
 
 
 def _carriers(
@@ -55,11 +50,11 @@ def seal_datagrams(
     """Seal the payload of every UDP packet, under one epoch for each address and port.
 
     Raises:
-        ValueError: no packet is to or from *ports*.
+        ValueError: no packet is to or from *ports*, or one is too long when sealed.
     """
     senders: dict[End, DgramSender] = {}
     sealed = []
-    for pkt, carrier in _carriers(packets, UDP, ports):
+    for index, (pkt, carrier) in enumerate(_carriers(packets, UDP, ports)):
         if carrier is None:
             sealed.append(pkt.copy())
             continue
@@ -69,8 +64,10 @@ def seal_datagrams(
             made = new_sender(None)
             assert isinstance(made, DgramSender)
             sender = senders[src] = made
-        record = NST(sender.seal(bytes_of(carrier.payload), now=_time(pkt, now)))
-        sealed.append(replaced(pkt, carrier, [record], keep=True))
+        wire = sender.seal(bytes_of(carrier.payload), now=time_ns(pkt) if now is None else now)
+        if len(wire) > MAX_CARRIED:
+            raise ValueError(f"packet {index} is too long to seal")
+        sealed.append(replaced(pkt, carrier, [NST(wire)], keep=True))
     return sealed
 
 
@@ -244,26 +241,39 @@ def seal_streams(
         if connection is None or connection.begins_anew(src, tcp):
             connection = latest[key] = _Connection()
             connections.append(connection)
-        connection.add(index, _time(pkt, now), tcp)
+        connection.add(index, time_ns(pkt) if now is None else now, tcp)
         of_packet.append(connection)
     for connection in connections:
         connection.seal(new_sender)
-    return [
-        pkt.copy() if tcp is None or connection is None else _resealed(pkt, tcp, connection)
-        for (pkt, tcp), connection in zip(found, of_packet, strict=True)
-    ]
+    sealed: list[Packet] = []
+    for (pkt, tcp), connection in zip(found, of_packet, strict=True):
+        if tcp is None or connection is None:
+            sealed.append(pkt.copy())
+        else:
+            sealed += _resealed(pkt, tcp, connection)
+    return sealed
 
 
-def _resealed(pkt: Packet, tcp: Packet, connection: _Connection) -> Packet:
-    """The packet with its part of the sealed stream, and numbers to match."""
+def _resealed(pkt: Packet, tcp: Packet, connection: _Connection) -> Iterator[Packet]:
+    """The packet with its part of the sealed stream, and numbers to match.
+
+    It becomes several if sealing makes it too long, as it does those that were captured
+    before segmentation.
+    """
     src, dst = ends(tcp)
     mine, theirs = connection.sides[src], connection.sides[dst]
     syn, fin = bool(tcp.flags.S), bool(tcp.flags.F)
     first = (tcp.seq + syn) & _MASK
     length = 0 if tcp.flags.R else len(bytes_of(tcp.payload))
     payload = mine.payload(mine.offset(first), length, fin=fin) if length or fin else b""
-    sealed = replaced(pkt, tcp, [NST(payload)] if payload else [], keep=True)
-    sealed[TCP].seq = (mine.sequence(first) - syn) & _MASK
-    if tcp.flags.A:
-        sealed[TCP].ack = theirs.sequence(tcp.ack)
-    return sealed
+    seq = mine.sequence(first) - syn
+    for start in range(0, max(1, len(payload)), MAX_CARRIED):
+        piece = payload[start : start + MAX_CARRIED]
+        contents = [NST(piece) if start == 0 else conf.raw_layer(piece)] if piece else []
+        sealed = replaced(pkt, tcp, contents, keep=True)
+        sealed[TCP].seq = (seq + start) & _MASK
+        if tcp.flags.A:
+            sealed[TCP].ack = theirs.sequence(tcp.ack)
+        if start + MAX_CARRIED < len(payload):
+            sealed[TCP].flags.F = False
+        yield sealed

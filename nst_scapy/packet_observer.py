@@ -6,7 +6,6 @@ from __future__ import annotations
 import socket
 from collections import OrderedDict
 from collections.abc import Collection
-from decimal import Decimal
 
 from scapy.config import conf
 from scapy.layers.inet import IP, TCP, UDP
@@ -21,7 +20,7 @@ from .keybox import KeyBox
 from .layer import bound_ports
 from .observer import Observation, Observer
 from .replay import DEFAULT_WINDOW_NS
-from .restack import plain_packet, replaced
+from .restack import plain_packet, replaced, time_ns
 
 _NS = 10**9
 _RAW_IP = 101
@@ -58,7 +57,7 @@ class PacketObserver:
         """The records that *pkt* completes, and those that waited for it."""
         self._number += 1
         wire = bytes(pkt)
-        time = int(Decimal(str(pkt.time)) * _NS)
+        time = time_ns(pkt)
         linktype = _RAW_IP
         if not isinstance(pkt, IP | IPv6):
             linktype = conf.l2types.layer2num.get(type(pkt), -1)

@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 from itertools import pairwise
 
 from scapy.config import conf
@@ -12,6 +13,9 @@ from scapy.packet import Packet
 from .header import Header
 from .layer import NSTPlain
 from .verdict import UNVERIFIED, Verdict
+
+MAX_CARRIED = 65535 - 60 - 20
+"""Bytes that a packet can carry, whatever options its IP (at most 60) and TCP headers have."""
 
 End = tuple[str, int]
 """An address and a port."""
@@ -22,6 +26,11 @@ def ends(carrier: Packet) -> tuple[End, End]:
     network = carrier.underlayer
     src, dst = ("", "") if network is None else (network.src, network.dst)
     return (src, carrier.sport), (dst, carrier.dport)
+
+
+def time_ns(pkt: Packet) -> int:
+    """When it was captured or made, nanoseconds since 1970-01-01 UTC."""
+    return int(Decimal(str(pkt.time)) * 10**9)
 
 
 def bytes_of(pkt: Packet) -> bytes:

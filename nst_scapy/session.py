@@ -139,8 +139,11 @@ class NSTSession(TCPSession):
         made.time = pkt.time
         tcp = made[TCP]
         if turned:
-            network = tcp.underlayer
-            network.src, network.dst = network.dst, network.src
+            lower = tcp.underlayer
+            while lower is not None:
+                if {"src", "dst"} <= lower.default_fields.keys():
+                    lower.src, lower.dst = lower.dst, lower.src
+                lower = lower.underlayer
             tcp.sport, tcp.dport, tcp.ack = tcp.dport, tcp.sport, tcp.seq
         tcp.seq = seq
         return made

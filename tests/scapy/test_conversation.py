@@ -212,3 +212,20 @@ def test_judged_as_by_an_observer() -> None:
     seen = list(observe_frames(capture.frames(), Observer(KEYBOX)))
     opened = NSTAssociation(KEYBOX).decrypt(capture.packets, verify=False)
     assert [bytes(p[NSTPlain].payload) for p in opened] == [o.plaintext for o in seen]
+
+
+def test_segments_captured_before_segmentation() -> None:
+    capture = Capture()
+    connection = Connection(capture).open()
+    connection.send(True, bytes(65400), size=65400)
+    connection.send(True, b"after")
+    connection.fin(True)
+    sealed = stream().encrypt(capture.packets)
+    assert all(len(bytes(p)) <= 65535 + 14 for p in sealed)
+    opened = NSTAssociation(KEYBOX).decrypt(sealed)
+    assert opened_text(opened, 40000, "sport") == bytes(65400) + b"after"
+    # 4 records and two segments, where there was one segment; as many packets else.
+    assert len(sealed) == len(capture.packets) + 1
+    datagram = IP() / UDP(sport=1, dport=48879) / Raw(bytes(65450))
+    with pytest.raises(ValueError, match="packet 0 is too long"):
+        NSTAssociation(KEYBOX).encrypt([datagram])

@@ -12,7 +12,8 @@ from captures import KEYBOX, Capture, Connection, dgram_sender, stream_sender
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from scapy.layers.inet import TCP, UDP
-from scapy.packet import Raw
+from scapy.layers.l2 import Ether
+from scapy.packet import Packet, Raw
 from scapy.sendrecv import sniff
 from scapy.supersocket import StreamSocket
 
@@ -97,6 +98,40 @@ def test_decrypted(tmp_path) -> None:
     session = NSTSession(KEYBOX, verify=False)
     opened = list(sniff(offline=str(path), session=session))
     assert [p[NSTPlain].verdict for p in opened].count(Verdict.REPLAY) == 1
+
+
+class _Feed:
+    """A socket that gives these packets."""
+
+    def __init__(self, packets: list[Packet]) -> None:
+        self._packets = iter(packets)
+
+    def recv(self, **_: object) -> Packet | None:
+        return next(self._packets, None)
+
+
+@settings(max_examples=40, deadline=None)
+@given(st.randoms(use_true_random=False), st.booleans())
+def test_hostile_packets_raise_nothing(rng: random.Random, opening: bool) -> None:
+    capture = Capture(v6=rng.random() < 0.3)
+    connection = Connection(capture).open()
+    for record in records(4):
+        connection.send(True, record, size=70)
+        connection.segment(False)
+    capture.udp(dgram_sender().seal(b"x", now=capture.now))
+    packets: list[Packet] = [TCP(dport=48879) / Raw(b"no network layer"), TCP(sport=48879)]
+    for packet in capture.packets:
+        wire = bytearray(bytes(packet))
+        if rng.random() < 0.3:
+            wire[rng.randrange(12, len(wire))] = rng.randrange(256)
+        if rng.random() > 0.1:
+            packets.append(Ether(bytes(wire)))
+    feed = _Feed(packets)
+    session = NSTSession(KEYBOX if opening else None, verify=False)
+    for _ in packets:
+        for found in session.recv(feed):
+            assert found.summary()
+            assert bytes(found)
 
 
 def test_sockets_of_scapy() -> None:
