@@ -13,7 +13,6 @@ import time
 from collections.abc import Callable, Collection, Sequence
 from typing import Any, overload
 
-from scapy.config import conf
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
 from scapy.plist import PacketList
@@ -39,7 +38,7 @@ from .layer import NST, NSTPlain, body_length, bound_ports
 from .packet_observer import PacketObserver
 from .receiver import DgramReceiver, Outcome, Receiver
 from .replay import DgramTable, StreamTable
-from .restack import bytes_of, plain_packet, replaced
+from .restack import bytes_of, plain_packet, replaced, stacked
 from .sender import DgramSender, Draft, Pins, StreamSender
 from .settings import settings, suite_id
 from .stream import StreamReceiver
@@ -208,21 +207,26 @@ class NSTAssociation:
             sealed = seal(pkt, self._new_sender, bound_ports() if ports is None else ports, now)
             return PacketList(sealed, name="sealed")
         now = self._clock() if now is None else now
-        if isinstance(pkt, bytes):
-            pkt = conf.raw_layer(pkt)
-        carrier = self._carrier(pkt)
-        crafted = _crafted(pkt)
+        carrier = crafted = None
+        if isinstance(pkt, Packet):
+            carrier, crafted = self._carrier(pkt), _crafted(pkt)
         if crafted is not None:
             data = crafted.body if isinstance(crafted, NST) else bytes_of(crafted.payload)
             records = [self._seal(bytes(data), _forced(crafted), now, chain)]
         else:
-            data = bytes_of(pkt if carrier is None else carrier.payload)
+            data = (
+                pkt
+                if isinstance(pkt, bytes)
+                else bytes_of(pkt if carrier is None else carrier.payload)
+            )
             pieces = [data]
             if self.transport is Transport.STREAM:
                 starts = range(0, len(data), MAX_STREAM_PAYLOAD)
                 pieces = [data[start : start + MAX_STREAM_PAYLOAD] for start in starts]
             records = [self._seal(piece, {}, now, chain) for piece in pieces]
         layers = [NST(record) for record in records]
+        if isinstance(pkt, bytes):
+            return stacked(layers)
         return replaced(pkt, carrier or crafted, layers, keep=carrier is not None)
 
     def close(self, *, now: int | None = None) -> Packet:

@@ -48,16 +48,23 @@ def plain_packet(
     ``token`` and ``transport_len`` are left ``None``: with them unset the record can be
     made again, also from a changed payload.
     """
-    plain = NSTPlain()
+    fields: dict[str, object] = {}
     if header is not None:
         fields = header._asdict()
         del fields["token"], fields["transport_len"]
-        plain = NSTPlain(**fields)
+    plain = NSTPlain(**fields)
     if plaintext:
         plain.add_payload(conf.raw_layer(plaintext))
     plain.verdict = UNVERIFIED if verdict is None else verdict
     plain.note = note
     return plain
+
+
+def stacked(layers: Sequence[Packet]) -> Packet:
+    """Each of *layers* the payload of the one before; no bytes if there are none."""
+    for below, above in pairwise(layers):
+        below.lastlayer().add_payload(above)
+    return layers[0] if layers else conf.raw_layer(b"")
 
 
 def replaced(
@@ -77,7 +84,4 @@ def replaced(
                 bare.delfieldval(name)
         stack.append(bare)
         lower = None if lower is layer else lower.payload
-    stack += contents
-    for below, above in pairwise(stack):
-        below.lastlayer().add_payload(above)
-    return stack[0] if stack else conf.raw_layer(b"")
+    return stacked([*stack, *contents])

@@ -318,3 +318,18 @@ def test_the_package_does_not_import_scapy():
         "import sys, nst_scapy, nst_scapy.observer, nst_scapy.cli; sys.exit('scapy' in sys.modules)"
     )
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+@given(st.binary(min_size=HEADER_LEN, max_size=120), st.sampled_from([NST, NSTPlain]))
+def test_dissected_in_one_step_as_field_by_field(wire, layer):
+    quick, slow = layer(), layer()
+    assert quick.do_dissect(wire) == Packet.do_dissect(slow, wire)
+    assert quick.fields == slow.fields
+    assert quick.raw_packet_cache == slow.raw_packet_cache
+    assert quick.raw_packet_cache_fields == slow.raw_packet_cache_fields
+
+
+def test_a_flag_changed_in_place_is_sent():
+    packet = NST(RECORD)
+    packet.flags.CLOSE = True
+    assert Header.unpack(bytes(packet)).flags == Flags.DGRAM | Flags.CLOSE
