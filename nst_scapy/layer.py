@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import json
 import time
-from datetime import UTC, datetime
 from itertools import pairwise
 from typing import Any
 
@@ -18,10 +17,8 @@ from scapy.config import conf
 from scapy.fields import (
     ByteEnumField,
     ByteField,
-    Field,
     FlagsField,
     FlagValue,
-    LongField,
     ShortField,
     XByteField,
     XIntField,
@@ -37,8 +34,8 @@ from scapy.packet import (
     split_bottom_up,
     split_top_down,
 )
-from scapy.volatile import RandNum
 
+from .fields import SessionIdField, TimestampField
 from .header import (
     COUNTER_BITS,
     DEFAULT_PORT,
@@ -46,7 +43,6 @@ from .header import (
     HEADER_LEN,
     MAGIC,
     MAX_COUNTER,
-    MAX_SESSION_ID,
     TOKEN_LEN,
     VERSION,
     ZERO_TOKEN,
@@ -75,46 +71,6 @@ def body_length(cipher_id: int, transport_len: int, wire: bytes, at: int = 0) ->
         return suite.body_len(transport_len)
     end = wire.find(_MAGIC_BYTES, at)
     return (end if end >= 0 else len(wire)) - at
-
-
-class _SessionIdField(Field[int, int]):
-    """The upper 48 bits of the nonce."""
-
-    _LEN = 6
-
-    def __init__(self, name: str, default: int | None) -> None:
-        Field.__init__(self, name, default, "6s")
-
-    def addfield(self, pkt: Packet, s: bytes, val: int | None) -> bytes:
-        """Append the six bytes."""
-        return s + self.i2m(pkt, val).to_bytes(self._LEN)
-
-    def getfield(self, pkt: Packet, s: bytes) -> tuple[bytes, int]:
-        """Take six bytes off *s*."""
-        return s[self._LEN :], int.from_bytes(s[: self._LEN])
-
-    def i2repr(self, pkt: Packet | None, x: int) -> str:
-        """Twelve hexadecimal digits, as in the records' summaries elsewhere."""
-        return f"0x{x:012x}" if isinstance(x, int) else repr(x)
-
-    def randval(self) -> RandNum:
-        """Any value that fits."""
-        return RandNum(0, MAX_SESSION_ID)
-
-
-class _TimestampField(LongField):
-    """Nanoseconds, shown with the date that they make."""
-
-    def i2repr(self, pkt: Packet | None, x: int | None) -> str:
-        """The number, and the time in UTC if it is one that has a date."""
-        if not isinstance(x, int):
-            return repr(x)
-        seconds, fraction = divmod(x, 10**9)
-        try:
-            date = datetime.fromtimestamp(seconds, UTC)
-        except (OverflowError, ValueError):
-            return str(x)
-        return f"{x} ({date:%Y-%m-%d %H:%M:%S}.{fraction:09})"
 
 
 class _Header(Packet):
@@ -262,8 +218,8 @@ class NST(_Header):
         ByteField("version", VERSION),
         ByteEnumField("cipher_id", SuiteId.AES_GCM, _CIPHER_IDS),
         ShortField("transport_len", None),
-        _TimestampField("timestamp", None),  # type: ignore[arg-type]
-        _SessionIdField("session_id", 0),
+        TimestampField("timestamp", None),  # type: ignore[arg-type]
+        SessionIdField("session_id", 0),
         ShortField("counter", 0),
         XStrFixedLenField("token", ZERO_TOKEN, TOKEN_LEN),
         ByteField("kpos", 0),
@@ -415,8 +371,8 @@ class NSTPlain(_Header):
         ByteField("version", VERSION),
         ByteEnumField("cipher_id", None, _CIPHER_IDS),
         ShortField("transport_len", None),
-        _TimestampField("timestamp", None),  # type: ignore[arg-type]
-        _SessionIdField("session_id", None),
+        TimestampField("timestamp", None),  # type: ignore[arg-type]
+        SessionIdField("session_id", None),
         ShortField("counter", None),
         XStrFixedLenField("token", None, TOKEN_LEN),
         ByteField("kpos", None),
