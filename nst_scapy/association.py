@@ -11,15 +11,15 @@ import copy
 import random
 import time
 from collections.abc import Callable, Collection, Sequence
-from typing import Any, overload
+from typing import overload
 
 from scapy.layers.inet import TCP, UDP
 from scapy.packet import Packet
 from scapy.plist import PacketList
-from scapy.volatile import VolatileValue
 
 from .checks import Policy
 from .conversation import seal_datagrams, seal_streams
+from .crafted import crafted_layer, forced_fields, with_fields
 from .epoch import Epoch, seal_under, zero_token
 from .header import (
     HEADER_LEN,
@@ -31,7 +31,6 @@ from .header import (
     KeyParams,
     Role,
     Transport,
-    make_nonce,
 )
 from .keybox import KeyBox
 from .layer import NST, NSTPlain, body_length, bound_ports
@@ -47,8 +46,6 @@ from .verdict import Verdict
 
 _AFTER_TOKEN = TOKEN_OFFSET + TOKEN_LEN
 Packets = PacketList | Sequence[Packet]
-
-_FORCIBLE = frozenset(field.name for field in NSTPlain.fields_desc)
 
 
 class NSTRejected(Exception):
@@ -209,10 +206,10 @@ class NSTAssociation:
         now = self._clock() if now is None else now
         carrier = crafted = None
         if isinstance(pkt, Packet):
-            carrier, crafted = self._carrier(pkt), _crafted(pkt)
+            carrier, crafted = self._carrier(pkt), crafted_layer(pkt)
         if crafted is not None:
             data = crafted.body if isinstance(crafted, NST) else bytes_of(crafted.payload)
-            records = [self._seal(bytes(data), _forced(crafted), now, chain)]
+            records = [self._seal(bytes(data), forced_fields(crafted), now, chain)]
         else:
             data = (
                 pkt
@@ -318,7 +315,7 @@ class NSTAssociation:
     ) -> bytes:
         sender = self._sender
         draft = sender.draft(len(data) & 0xFFFF, now=now)
-        header = _with(draft.header, forced)
+        header = with_fields(draft.header, forced)
         epoch = self._epoch(header, draft)
         record = seal_under(epoch, header.pack(), data, draft.chain if chain is None else chain)
         if "token" in forced:
@@ -409,15 +406,6 @@ class NSTAssociation:
         return StreamSender(role, sender.keybox, sender.suite, self._pins, self._rng)
 
 
-def _crafted(pkt: Packet) -> Packet | None:
-    """The layer of *pkt* that says what is to be in the header."""
-    plain: Packet | None = pkt.getlayer(NSTPlain)
-    if plain is not None:
-        return plain
-    record: Packet | None = pkt.getlayer(NST)
-    return record if record is not None and not record.original else None
-
-
 def _undecryptable(header: Header, keybox: KeyBox) -> Verdict | None:
     """Why no key can be derived for the record, if none can."""
     if header.cipher_id not in SUITES:
@@ -425,39 +413,3 @@ def _undecryptable(header: Header, keybox: KeyBox) -> Verdict | None:
     if header.kpos > MAX_KPOS:
         return Verdict.PERTURB
     return None if header.kid in keybox else Verdict.KID
-
-
-def _fields(values: dict[str, Any]) -> dict[str, int | bytes]:
-    """Header fields that are to go out as they are."""
-    return {
-        name: bytes(value) if name == "token" else int(value)
-        for name, value in values.items()
-        if value is not None and name in _FORCIBLE
-    }
-
-
-def _forced(layer: Packet) -> dict[str, int | bytes]:
-    """What the layer wants in the header: what is set, and what ``fuzz`` has drawn.
-
-    A token that was merely drawn is none to insist on: the record is to verify.
-    """
-    if isinstance(layer, NSTPlain):
-        return _fields({field.name: layer.getfieldval(field.name) for field in layer.fields_desc})
-    drawn = {
-        name: value._fix()
-        for name, value in layer.default_fields.items()
-        if isinstance(value, VolatileValue) and name != "token"
-    }
-    fields = {
-        name: value._fix() if isinstance(value, VolatileValue) else value
-        for name, value in layer.fields.items()
-    }
-    return _fields(drawn | fields)
-
-
-def _with(header: Header, forced: dict[str, Any]) -> Header:
-    """The header with these fields instead of its own."""
-    forced = dict(forced)
-    session_id = forced.pop("session_id", header.session_id)
-    counter = forced.pop("counter", header.counter)
-    return header._replace(nonce=make_nonce(session_id, counter), **forced)
