@@ -1,0 +1,252 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""NST datagrams over ordinary UDP, in user space: :class:`NSTDgramSocket`."""
+
+from __future__ import annotations
+
+import errno
+import os
+import socket
+import struct
+import threading
+import time
+from ipaddress import ip_address
+from types import TracebackType
+from typing import Any, Self
+
+from .header import HEADER_LEN, Transport
+from .host import Host, host_of, readable
+from .keybox import KeyBox
+from .receiver import DgramReceiver
+from .sender import DgramSender, Pins
+from .suite import SUITES, SuiteId
+from .verdict import Verdict
+
+_MAX_UDP = {socket.AF_INET: 65535 - 20 - 8, socket.AF_INET6: 65535 - 8}
+"""Bytes of UDP payload."""
+_IPV4_MULTICAST_OR_MORE = 224
+_IP_PKTINFO = 8  # Linux; the socket module has it from Python 3.14 on
+_FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT
+_ANCILLARY = socket.CMSG_SPACE(20)
+"""Room for struct in6_pktinfo, the larger one."""
+
+
+class NSTDgramSocket:
+    """A datagram socket: use it as you would use a UDP socket.
+
+    Attributes:
+        host: what it shares with other sockets.
+    """
+
+    def __init__(
+        self,
+        keys: KeyBox | Host,
+        family: socket.AddressFamily = socket.AF_INET,
+        *,
+        suite: SuiteId = SuiteId.AES_GCM,
+        pins: Pins | None = None,
+    ) -> None:
+        """Make a socket; arguments as of :class:`~nst_scapy.stream_socket.NSTStreamSocket`.
+
+        Raises:
+            OSError: as :func:`socket.socket`.
+        """
+        self.host = host_of(keys)
+        self._udp = socket.socket(family, socket.SOCK_DGRAM)
+        if family == socket.AF_INET6:
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        else:
+            self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        self._sender = DgramSender(self.host.keybox, suite, pins)
+        self._receiver = DgramReceiver(self.host.receiver)
+        self._send_lock = threading.Lock()
+        self._peeked: tuple[bytes, Any] | None = None
+        self._pid = os.getpid()
+
+    def __repr__(self) -> str:
+        return f"<NSTDgramSocket {self._sender.suite.name} fd={self.fileno()}>"
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        traceback: TracebackType | None,
+    ) -> None:
+        self.close()
+
+    def bind(self, address: Any) -> None:
+        """As :meth:`socket.socket.bind`."""
+        self._udp.bind(address)
+
+    def connect(self, address: Any) -> None:
+        """As :meth:`socket.socket.connect`.
+
+        Raises:
+            OSError: EOPNOTSUPP for a multicast or broadcast address.
+        """
+        _refuse_multicast(address)
+        self._udp.connect(address)
+
+    def fileno(self) -> int:
+        """The UDP socket's file descriptor, -1 when closed."""
+        return self._udp.fileno()
+
+    def settimeout(self, seconds: float | None) -> None:
+        """As :meth:`socket.socket.settimeout`."""
+        self._udp.settimeout(seconds)
+
+    def gettimeout(self) -> float | None:
+        """As :meth:`socket.socket.gettimeout`."""
+        return self._udp.gettimeout()
+
+    def setblocking(self, flag: bool) -> None:
+        """As :meth:`socket.socket.setblocking`."""
+        self._udp.setblocking(flag)
+
+    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
+        """Set an option of the UDP socket."""
+        self._udp.setsockopt(level, option, value)
+
+    def getsockname(self) -> Any:
+        """As :meth:`socket.socket.getsockname`."""
+        return self._udp.getsockname()
+
+    def getpeername(self) -> Any:
+        """As :meth:`socket.socket.getpeername`."""
+        return self._udp.getpeername()
+
+    def close(self) -> None:
+        """Close the socket."""
+        self._udp.close()
+
+    def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
+        """Send one datagram to the connected peer; raises as :meth:`sendto`."""
+        self._udp.send(self._seal(data), flags)
+        return len(data)
+
+    def sendto(self, data: bytes | bytearray | memoryview, address: Any) -> int:
+        """Send one datagram.
+
+        Raises:
+            OSError: EMSGSIZE for more than one record holds (65459 bytes over IPv4 and
+                65479 over IPv6 with GCM, 65455 and 65471 with CBC); EOPNOTSUPP for a
+                multicast or broadcast address; else as :meth:`socket.socket.sendto`.
+        """
+        _refuse_multicast(address)
+        self._udp.sendto(self._seal(data), address)
+        return len(data)
+
+    def recv(self, size: int, flags: int = 0) -> bytes:
+        """The next authentic datagram, cut off after *size* bytes.
+
+        Raises:
+            OSError: as :meth:`socket.socket.recv`.
+        """
+        return self.recvfrom(size, flags)[0]
+
+    def recvfrom(self, size: int, flags: int = 0) -> tuple[bytes, Any]:
+        """The next authentic datagram and where it says that it comes from.
+
+        Whatever fails is counted and dropped (see ``host.verdicts``), and waiting goes on.
+
+        Args:
+            size: bytes; the rest of the datagram is lost.
+            flags: of ``MSG_PEEK`` and ``MSG_DONTWAIT``.
+
+        Raises:
+            OSError: as :meth:`socket.socket.recvfrom`.
+        """
+        if flags & ~_FLAGS:
+            raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+        found, self._peeked = self._peeked, None
+        # Dropped datagrams must not make the wait longer than the socket's timeout.
+        timeout = self.gettimeout()
+        deadline = None if timeout is None else time.monotonic() + timeout
+        try:
+            while found is None:
+                found = self._receive(flags & socket.MSG_DONTWAIT)
+                if found is None and deadline is not None and timeout:
+                    self._udp.settimeout(max(1e-6, deadline - time.monotonic()))
+        finally:
+            if timeout and self.fileno() >= 0:
+                self._udp.settimeout(timeout)
+        if flags & socket.MSG_PEEK:
+            self._peeked = found
+        return found[0][:size], found[1]
+
+    def pending(self) -> int:
+        """How many datagrams :meth:`recv` gives at once, whatever ``select`` says: 0 or 1."""
+        return int(self._peeked is not None)
+
+    def ready(self) -> bool:
+        """Whether :meth:`recv` would not wait: takes in what UDP has."""
+        try:
+            self.recvfrom(0, _FLAGS)
+        except BlockingIOError:
+            return False
+        return True
+
+    def _seal(self, data: bytes | bytearray | memoryview) -> bytes:
+        payload = bytes(data)
+        sender = self._sender
+        size = HEADER_LEN + SUITES[sender.suite].body_len(len(payload))
+        if size > _MAX_UDP[self._udp.family]:
+            raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
+        with self._send_lock:
+            if self._pid != os.getpid():
+                self._pid = os.getpid()
+                sender.new_epoch()
+            sender.keybox = self.host.keybox
+            now = time.time_ns()
+            record = sender.seal(payload, now=now)
+            epoch = sender.epoch
+        assert epoch is not None
+        with self.host.lock:
+            self._receiver.sent(epoch.session_id, now)
+        return record
+
+    def _receive(self, flags: int) -> tuple[bytes, Any] | None:
+        """Judge one datagram; ``None`` if it is dropped."""
+        # Python waits for a socket with a timeout whatever the flags say.
+        if flags & socket.MSG_DONTWAIT and not readable(self._udp):
+            raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
+        data, ancillary, _, address = self._udp.recvmsg(65535, _ANCILLARY, flags)
+        host = self.host
+        with host.lock:
+            if _came_to_many(ancillary):
+                host.multicast += 1
+                return None
+            outcome = self._receiver.receive(data, now=time.time_ns(), age=host.age())
+            assert outcome.verdict is not None
+            host.verdicts[Transport.DGRAM][outcome.verdict] += 1
+        if outcome.verdict is not Verdict.OK:
+            return None
+        return outcome.plaintext or b"", address
+
+
+def _refuse_multicast(address: Any) -> None:
+    """Fail as the kernel does, which alone knows the broadcast addresses of subnets.
+
+    (UDP refuses those with EACCES, as SO_BROADCAST is never set.)
+    """
+    try:
+        to = ip_address(address[0].partition("%")[0] or "0.0.0.0")
+    except ValueError:
+        return  # a name: the resolver's business
+    if to.is_multicast or to == ip_address("255.255.255.255"):
+        raise OSError(errno.EOPNOTSUPP, os.strerror(errno.EOPNOTSUPP))
+
+
+def _came_to_many(ancillary: list[tuple[int, int, bytes]]) -> bool:
+    """Whether a datagram was sent to a multicast or broadcast address."""
+    for level, kind, data in ancillary:
+        if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
+            _, local, to = struct.unpack_from("=I4s4s", data)
+            # The local address is the one it came to, unless it came to several hosts.
+            return bool(to[0] >= _IPV4_MULTICAST_OR_MORE or local != to)
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
+            return data[0] == 0xFF
+    return False
