@@ -26,8 +26,8 @@ _MAX_UDP = {socket.AF_INET: 65535 - 20 - 8, socket.AF_INET6: 65535 - 8}
 _IPV4_MULTICAST_OR_MORE = 224
 _IP_PKTINFO = 8  # Linux; the socket module has it from Python 3.14 on
 _FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT
-_ANCILLARY = socket.CMSG_SPACE(20)
-"""Room for struct in6_pktinfo, the larger one."""
+_ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(20)
+"""Room for struct in_pktinfo and in6_pktinfo: IPv4 at an IPv6 socket has both."""
 
 
 class NSTDgramSocket:
@@ -53,10 +53,9 @@ class NSTDgramSocket:
         self.host = host_of(keys)
         self._udp = socket.socket(family, socket.SOCK_DGRAM)
         if family == socket.AF_INET6:
-            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 1)
+            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
             self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        else:
-            self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+        self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         self._sender = DgramSender(self.host.keybox, suite, pins)
         self._receiver = DgramReceiver(self.host.receiver)
         self._send_lock = threading.Lock()
@@ -246,7 +245,8 @@ def _came_to_many(ancillary: list[tuple[int, int, bytes]]) -> bool:
         if (level, kind) == (socket.IPPROTO_IP, _IP_PKTINFO):
             _, local, to = struct.unpack_from("=I4s4s", data)
             # The local address is the one it came to, unless it came to several hosts.
-            return bool(to[0] >= _IPV4_MULTICAST_OR_MORE or local != to)
-        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO):
-            return data[0] == 0xFF
+            if to[0] >= _IPV4_MULTICAST_OR_MORE or local != to:
+                return True
+        if (level, kind) == (socket.IPPROTO_IPV6, socket.IPV6_PKTINFO) and data[0] == 0xFF:
+            return True
     return False

@@ -225,6 +225,10 @@ class NSTStreamSocket:
             if self.role is not None:
                 with self._send_lock:
                     self._end()
+                    self._tcp.shutdown(socket.SHUT_WR)
+                # Closed with bytes unread, TCP would reset the connection, CLOSE and all.
+                while readable(self._tcp) and self._tcp.recv(_CHUNK):
+                    pass
         except OSError:
             pass  # the peer is gone, or too slow: it will see the truth, a truncated stream
         finally:
@@ -261,7 +265,7 @@ class NSTStreamSocket:
 
     def _flush(self) -> None:
         while self._unsent:
-            del self._unsent[: self._tcp.send(self._unsent)]
+            del self._unsent[: self._tcp.send(self._unsent, socket.MSG_NOSIGNAL)]
 
     def _flush_later(self) -> None:
         with contextlib.suppress(BlockingIOError, TimeoutError):  # the next call goes on

@@ -4,12 +4,10 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, cast
-
-import click
+from typing import IO
 
 from ._input import InputError, os_error
 
@@ -25,7 +23,7 @@ def source(file: str) -> Iterator[IO[bytes]]:
     """
     try:
         if file == "-":
-            yield cast(IO[bytes], click.get_binary_stream("stdin"))
+            yield sys.stdin.buffer
         else:
             with Path(file).open("rb") as opened:
                 yield opened
@@ -43,7 +41,7 @@ def sink(file: str, *, text: bool = False) -> Iterator[IO[bytes]]:
     if file == "-":
         if sys.stdout.isatty() and not text:
             raise InputError("records are not for terminals: use --hex, -o or a pipe")
-        stream = cast(IO[bytes], click.get_binary_stream("stdout"))
+        stream = sys.stdout.buffer
         yield stream
         stream.flush()
     else:
@@ -53,7 +51,7 @@ def sink(file: str, *, text: bool = False) -> Iterator[IO[bytes]]:
 
 def chunks(stream: IO[bytes]) -> Iterator[bytes]:
     """What comes, as it comes."""
-    read = getattr(stream, "read1", stream.read)
+    read: Callable[[int], bytes] = getattr(stream, "read1", stream.read)
     while piece := read(CHUNK):
         yield piece
 

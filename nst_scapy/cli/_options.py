@@ -27,17 +27,14 @@ keybox_option = click.option(
 port_argument = click.argument("port", type=click.IntRange(0, 65535))
 
 
-class _Perturbation(click.ParamType):
-    name = "KPOS:KVAL"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> tuple[int, int]:
-        try:
-            kpos, kval = (int(part, 0) for part in str(value).split(":"))
-        except ValueError:
-            self.fail(f"{value!r} is not KPOS:KVAL", param, ctx)
-        if not (1 <= kpos <= MAX_KPOS and 1 <= kval <= 255) and (kpos, kval) != (0, 0):
-            self.fail(f"{value!r}: KPOS is 1..32 and KVAL 1..255, or both are 0", param, ctx)
-        return kpos, kval
+def _perturbation(value: str) -> tuple[int, int]:
+    try:
+        kpos, kval = (int(part, 0) for part in value.split(":"))
+    except ValueError:
+        raise click.BadParameter(f"{value!r} is not KPOS:KVAL") from None
+    if not (1 <= kpos <= MAX_KPOS and 1 <= kval <= 255) and (kpos, kval) != (0, 0):
+        raise click.BadParameter(f"{value!r}: KPOS is 1..32 and KVAL 1..255, or both are 0")
+    return kpos, kval
 
 
 @dataclass(frozen=True)
@@ -54,7 +51,8 @@ def sealing_options(command: Callable[..., Any]) -> Callable[..., Any]:
     for option in (
         click.option(
             "--perturb",
-            type=_Perturbation(),
+            type=_perturbation,
+            metavar="KPOS:KVAL",
             help="Perturb the key always so; 0:0 leaves it as it is.  [default: drawn]",
         ),
         click.option(

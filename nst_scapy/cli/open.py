@@ -7,7 +7,6 @@ import json
 import sys
 import time
 from collections.abc import Iterable, Iterator
-from typing import Any
 
 import click
 
@@ -25,32 +24,22 @@ _MAX_UDP = 65535
 _MS = 1_000_000
 
 
-class _When(click.ParamType):
-    name = "TIME"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> str | int:
-        if value in ("now", "sealed"):
-            return str(value)
-        try:
-            number = int(value)
-        except ValueError:
-            number = -1
-        if number < 0:
-            self.fail(f"{value!r} is not now, sealed or nanoseconds since 1970", param, ctx)
-        return number
+def _when(value: str) -> str | int:
+    if value in ("now", "sealed"):
+        return value
+    if not value.isdecimal():
+        raise click.BadParameter(f"{value!r} is not now, sealed or nanoseconds since 1970")
+    return int(value)
 
 
-class _Token(click.ParamType):
-    name = "HEX"
-
-    def convert(self, value: Any, param: Any, ctx: Any) -> bytes:
-        try:
-            token = bytes.fromhex(value)
-        except ValueError:
-            token = b""
-        if len(token) != TOKEN_LEN:
-            self.fail(f"a token is {2 * TOKEN_LEN} hex digits", param, ctx)
-        return token
+def _token(value: str) -> bytes:
+    try:
+        token = bytes.fromhex(value)
+    except ValueError:
+        token = b""
+    if len(token) != TOKEN_LEN:
+        raise click.BadParameter(f"a token is {2 * TOKEN_LEN} hex digits")
+    return token
 
 
 @click.command(short_help="Open records.")
@@ -58,7 +47,8 @@ class _Token(click.ParamType):
 @keybox_option
 @click.option(
     "--at",
-    type=_When(),
+    type=_when,
+    metavar="TIME",
     default="now",
     show_default=True,
     help='When they arrive: "now", "sealed" (when the first was), or ns since 1970.',
@@ -72,7 +62,8 @@ class _Token(click.ParamType):
 )
 @click.option(
     "--bound-to",
-    type=_Token(),
+    type=_token,
+    metavar="HEX",
     help="Token of the initiator's first record, which BOUND replies are bound to.",
 )
 @click.option("--hex", "as_hex", is_flag=True, help="Read hex: each line some of the bytes.")
