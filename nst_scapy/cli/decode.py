@@ -6,30 +6,42 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from datetime import UTC, datetime
-from pathlib import Path
-from typing import BinaryIO
 
 import click
 
-from ..capture import NS, CaptureError, Frame, read_frames
+from ..capture import NS, CaptureError
 from ..header import DEFAULT_PORT, Header
 from ..observer import Observation, Observer, observe_frames
 from ..replay import DEFAULT_WINDOW_NS
 from ..suite import SUITES
 from ..verdict import UNVERIFIED, Verdict
+from ._filter import Condition, condition
+from ._frames import name_of, opened, plain_writer, selected
 from ._input import InputError, load_keybox, os_error, warn
 
 _PREVIEW = 32
 """Bytes of plaintext that a line shows."""
-_PROGRESS_EVERY = 1024
-"""Frames."""
 _MS = 1_000_000
 
 
 @click.command(short_help="Decode the records in a capture.")
-@click.argument("file", type=click.Path(allow_dash=True))
+@click.argument("file", type=click.Path(allow_dash=True), required=False)
+@click.option("-i", "--interface", help="Decode what comes on this interface, until Ctrl-C.")
+@click.option("--follow", is_flag=True, help="Wait for more at FILE's end, until Ctrl-C.")
+@click.option(
+    "--filter",
+    "conditions",
+    type=condition,
+    multiple=True,
+    metavar="CONDITION",
+    help="Only records of which this is true, as verdict!=OK; may be given more than once.",
+)
+@click.option(
+    "--write-plain",
+    type=click.Path(),
+    help="Write what was decrypted here, as a capture of plain TCP and UDP.",
+)
 @click.option("--keybox", type=click.Path(), help="Key-box file; without it nothing is verified.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a line.")
 @click.option(
@@ -49,7 +61,15 @@ _MS = 1_000_000
     help="Timestamp window in milliseconds.",
 )
 def command(
-    file: str, keybox: str | None, as_json: bool, ports: tuple[int, ...], window: int
+    file: str | None,
+    interface: str | None,
+    follow: bool,
+    conditions: tuple[Condition, ...],
+    write_plain: str | None,
+    keybox: str | None,
+    as_json: bool,
+    ports: tuple[int, ...],
+    window: int,
 ) -> None:
     """Decode the NST records in FILE, a pcap or pcapng capture ("-": standard input).
 
@@ -63,10 +83,17 @@ def command(
     "plaintext" is null unless the verdict is OK, "unverified_plaintext" holds what was
     decrypted but not authenticated.
 
+    A CONDITION is FIELD OP VALUE. FIELD is one of --json's, or host, port (of either end) or
+    suite; OP is ==, != (values separated by commas), <, <=, >, >= or ~ (contains). Filters
+    choose what is printed, written and counted; all records are judged.
+
     \b
     Examples:
       nst decode capture.pcap --keybox test.keybox
       nst decode capture.pcapng --keybox test.keybox --json | jq -r .verdict | sort | uniq -c
+      nst decode capture.pcap --keybox test.keybox --filter verdict!=OK --filter host==192.0.2.1
+      nst decode capture.pcap --keybox test.keybox --write-plain plain.pcap
+      nst decode -i eth0 --keybox test.keybox
       tcpdump -w - port 48879 | nst decode - --keybox test.keybox
 
     Exit status: 0 if every record is OK or unverified, 1 if any has another verdict, 2 for
@@ -77,10 +104,12 @@ def command(
     write = sys.stdout.write  # click.echo takes longer than opening a record
     verdicts: Counter[str] = Counter()
     damage: InputError | None = None
+    live = follow or interface is not None
+    file = name_of(file, interface)
     try:
-        with _open(file) as capture:
-            frames = _watched(read_frames(capture, file), capture)
-            for observation in observe_frames(frames, observer, ports):
+        with opened(file, interface, follow=follow) as frames, plain_writer(write_plain) as plain:
+            seen = observe_frames(frames, observer, ports)
+            for observation in selected(seen, conditions, plain, live=live):
                 verdicts[observation.verdict or UNVERIFIED] += 1
                 write(line(observation))
     except CaptureError as error:
@@ -94,27 +123,6 @@ def command(
     if not as_json:
         click.echo(_summary(verdicts), err=True)
     sys.exit(1 if verdicts.keys() - {Verdict.OK, UNVERIFIED} else 0)
-
-
-def _open(file: str) -> BinaryIO:
-    return sys.stdin.buffer if file == "-" else Path(file).open("rb")
-
-
-def _watched(frames: Iterator[Frame], capture: BinaryIO) -> Iterator[Frame]:
-    """The frames, with a progress bar where someone waits and sees no lines go by."""
-    if sys.stdout.isatty() or not sys.stderr.isatty() or not capture.seekable():
-        yield from frames
-        return
-    from rich.console import Console
-    from rich.progress import Progress
-
-    total = Path(capture.name).stat().st_size
-    with Progress(console=Console(stderr=True), transient=True) as progress:
-        task = progress.add_task("Decoding", total=total)
-        for frame in frames:
-            if frame.number % _PROGRESS_EVERY == 0:
-                progress.update(task, completed=capture.tell())
-            yield frame
 
 
 def _json_line(observation: Observation) -> str:
