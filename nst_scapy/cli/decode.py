@@ -19,6 +19,7 @@ from ..verdict import UNVERIFIED, Verdict
 from ._filter import Condition, condition
 from ._frames import name_of, opened, plain_writer, selected
 from ._input import InputError, load_keybox, os_error, warn
+from ._summary import Summary
 
 _PREVIEW = 32
 """Bytes of plaintext that a line shows."""
@@ -37,6 +38,7 @@ _MS = 1_000_000
     metavar="CONDITION",
     help="Only records of which this is true, as verdict!=OK; may be given more than once.",
 )
+@click.option("--summary", is_flag=True, help="Print a table of conversations at the end instead.")
 @click.option(
     "--write-plain",
     type=click.Path(),
@@ -65,6 +67,7 @@ def command(
     interface: str | None,
     follow: bool,
     conditions: tuple[Condition, ...],
+    summary: bool,
     write_plain: str | None,
     keybox: str | None,
     as_json: bool,
@@ -93,6 +96,7 @@ def command(
       nst decode capture.pcapng --keybox test.keybox --json | jq -r .verdict | sort | uniq -c
       nst decode capture.pcap --keybox test.keybox --filter verdict!=OK --filter host==192.0.2.1
       nst decode capture.pcap --keybox test.keybox --write-plain plain.pcap
+      nst decode capture.pcap --keybox test.keybox --summary
       nst decode -i eth0 --keybox test.keybox
       tcpdump -w - port 48879 | nst decode - --keybox test.keybox
 
@@ -104,18 +108,24 @@ def command(
     write = sys.stdout.write  # click.echo takes longer than opening a record
     verdicts: Counter[str] = Counter()
     damage: InputError | None = None
+    table = None
+    if summary:
+        table, line = Summary(), _no_line
     live = follow or interface is not None
     file = name_of(file, interface)
     try:
         with opened(file, interface, follow=follow) as frames, plain_writer(write_plain) as plain:
             seen = observe_frames(frames, observer, ports)
-            for observation in selected(seen, conditions, plain, live=live):
+            seen = selected(seen, conditions, plain, live=live)
+            for observation in table.watch(seen) if table is not None else seen:
                 verdicts[observation.verdict or UNVERIFIED] += 1
                 write(line(observation))
     except CaptureError as error:
         damage = InputError(str(error))
     except OSError as error:
         damage = os_error(error, file)
+    if table is not None:
+        table.show(as_json=as_json)
     for reason, count in sorted(observer.skipped.items()):
         warn(f"{file}: skipped {reason}: {count}")
     if damage is not None:
@@ -123,6 +133,10 @@ def command(
     if not as_json:
         click.echo(_summary(verdicts), err=True)
     sys.exit(1 if verdicts.keys() - {Verdict.OK, UNVERIFIED} else 0)
+
+
+def _no_line(_: Observation) -> str:
+    return ""
 
 
 def _json_line(observation: Observation) -> str:
