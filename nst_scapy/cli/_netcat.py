@@ -71,6 +71,13 @@ def _talk(sock: NSTStreamSocket) -> None:
     terminal = os.isatty(stdin)
     sending = receiving = True
     while sending or receiving or sock.unsent():
+        while receiving and sock.ready():
+            data = sock.recv(1 << 16)
+            _write(data)
+            receiving = bool(data)
+            sending = sending and (receiving or not terminal)
+        if not (sending or receiving or sock.unsent()):
+            break
         poller = select.poll()
         events = select.POLLIN if receiving else 0
         if sock.unsent():
@@ -81,12 +88,7 @@ def _talk(sock: NSTStreamSocket) -> None:
         ready = dict(poller.poll())
         if ready.get(sock.fileno(), 0) & select.POLLOUT:
             _unless_it_waits(sock.flush)
-        if receiving and sock.ready():
-            data = sock.recv(1 << 16)
-            _write(data)
-            receiving = bool(data)
-            sending = sending and (receiving or not terminal)
-        elif not receiving and ready.get(sock.fileno(), 0) & (select.POLLERR | select.POLLHUP):
+        if not receiving and ready.get(sock.fileno(), 0) & (select.POLLERR | select.POLLHUP):
             if sending:
                 raise ConnectionResetError(0, "the peer has left")
             return

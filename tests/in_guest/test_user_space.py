@@ -6,12 +6,13 @@ from __future__ import annotations
 import errno
 import os
 import socket
-import subprocess
 import sys
 import threading
+from typing import Any
 
 import pytest
 
+from nst_scapy.cli.connect import command as connect
 from nst_scapy.dgram_socket import NSTDgramSocket
 from nst_scapy.header import Role
 from nst_scapy.keybox import KeyBox
@@ -131,19 +132,29 @@ def test_their_datagram_played_back_is_refused(box: KeyBox) -> None:
 
 def test_nst_connect() -> None:
     """The command; NST_KEYBOX in the environment is the box that is loaded."""
+    stdin, to_stdin = os.pipe()
+    from_stdout, stdout = os.pipe()
     with listening(nst_socket) as server:
-        command = [sys.executable, "-c", "from nst_scapy.cli import main; main()"]
-        command += ["connect", "127.0.0.1", str(server.getsockname()[1])]
-        with subprocess.Popen(
-            command, stdin=subprocess.PIPE, stdout=subprocess.PIPE
-        ) as process, server.accept()[0] as theirs:  # fmt: skip
+        child = os.fork()
+        if child == 0:
+            status: Any = 99
+            try:
+                os.close(to_stdin)
+                sys.stdin, sys.stdout = os.fdopen(stdin), os.fdopen(stdout, "w")
+                connect.main(["127.0.0.1", str(server.getsockname()[1])], standalone_mode=False)
+            except SystemExit as end:
+                status = end.code
+            finally:
+                os._exit(status)
+        os.close(stdin)
+        os.close(stdout)
+        with server.accept()[0] as theirs:
             theirs.settimeout(TIMEOUT_S)
-            assert process.stdin is not None
-            process.stdin.write(b"from a pipe")
-            process.stdin.close()
+            os.write(to_stdin, b"from a pipe")
+            os.close(to_stdin)
             assert recv_exactly(theirs, 20) == b"from a pipe"
             theirs.sendall(b"to a pipe")
             theirs.shutdown(socket.SHUT_WR)
-            assert process.stdout is not None
-            assert process.stdout.read() == b"to a pipe"
-            assert process.wait(TIMEOUT_S) == 0
+            assert os.read(from_stdout, 100) == b"to a pipe"
+            assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+        os.close(from_stdout)

@@ -46,7 +46,7 @@ def environment(keybox, monkeypatch) -> None:
 
 def nst(*args: object, stdin: bytes = b"") -> subprocess.CompletedProcess[bytes]:
     done = subprocess.run(
-        [NST, *map(str, args)], input=stdin, capture_output=True, check=False, timeout=30
+        [NST, *map(str, args)], input=stdin, capture_output=True, check=False, timeout=120
     )
     assert b"Traceback" not in done.stderr
     output = done.stdout + done.stderr
@@ -167,15 +167,15 @@ class TestListenAndConnect:
         with listening(stdin=b"from the server") as (server, port):
             client = nst("connect", "127.0.0.1", port, stdin=DATA)
             assert (client.returncode, client.stdout) == (0, b"from the server")
-            stdout, stderr = server.communicate(timeout=10)
+            stdout, stderr = server.communicate(timeout=60)
         assert (server.returncode, stdout) == (0, DATA)
         assert re.search(rb"received \d+: \d+ OK\n$", stderr)
 
     def test_datagrams(self):
-        with listening("-u", "-w", "0.3", stdin=b"pong") as (server, port):
-            client = nst("connect", "-u", "127.0.0.1", port, "-w", "0.5", stdin=b"ping")
+        with listening("-u", "-w", "2", stdin=b"pong") as (server, port):
+            client = nst("connect", "-u", "127.0.0.1", port, "-w", "5", stdin=b"ping")
             assert (client.returncode, client.stdout) == (0, b"pong")
-            assert server.communicate(timeout=10)[0] == b"ping"
+            assert server.communicate(timeout=60)[0] == b"ping"
         assert server.returncode == 0
 
     def test_a_bad_record(self):
@@ -183,7 +183,7 @@ class TestListenAndConnect:
             with socket.create_connection(("127.0.0.1", port), 10) as tcp:
                 tcp.sendall(StreamSender(Role.INITIATOR, BOX).seal(b"ok", now=time.time_ns()))
                 tcp.sendall(b"not a record")
-                stdout, stderr = server.communicate(timeout=10)
+                stdout, stderr = server.communicate(timeout=60)
             assert (server.returncode, stdout) == (1, b"ok")
             assert re.search(rb"nst: 127.0.0.1:\d+: MAGIC\n$", stderr)
 
@@ -193,14 +193,14 @@ class TestListenAndConnect:
                 udp.connect(("127.0.0.1", port))
                 udp.send(b"junk")
                 udp.send(DgramSender(BOX).seal(b"ok", now=time.time_ns()))
-                stdout, stderr = server.communicate(timeout=10)
+                stdout, stderr = server.communicate(timeout=60)
             assert (server.returncode, stdout) == (1, b"ok")
             assert b"1 SHORT" in stderr
 
     def test_only_some_keys(self):
         with listening("--accept-kid", 1) as (server, port):
             nst("connect", "127.0.0.1", port, "--kid", 2, stdin=b"x")
-            _, stderr = server.communicate(timeout=10)
+            _, stderr = server.communicate(timeout=60)
             assert server.returncode == 1
             assert stderr.endswith(b": KID\n")
 
@@ -213,7 +213,7 @@ class TestListenAndConnect:
                         pass
             assert nst("connect", "127.0.0.1", port, stdin=b"second").returncode == 0
             server.send_signal(signal.SIGINT)
-            stdout, stderr = server.communicate(timeout=10)
+            stdout, stderr = server.communicate(timeout=60)
         assert (server.returncode, stdout) == (130, b"second")
         assert b"MAGIC" in stderr
 
@@ -225,9 +225,11 @@ class TestListenAndConnect:
             assert client.stderr is not None
             assert b"connected" in client.stderr.readline()
             client.send_signal(signal.SIGINT)
-            assert client.wait(10) == 130
+            assert client.wait(60) == 130
             assert b"Traceback" not in client.stderr.read()
-            assert server.wait(10) == 0
+            _, stderr = server.communicate(timeout=60)
+            # What the server still had to say may meet a closed socket; we said CLOSE.
+            assert b"TRUNCATED" not in stderr
 
     def test_no_connection(self):
         with socket.socket() as taken:
@@ -269,8 +271,8 @@ def capture(tmp_path) -> Path:
 class TestReplay:
     def test_what_was_sealed_before_is_refused(self, capture):
         with listening() as (server, port):
-            done = nst("replay", capture, "127.0.0.1", port, "-w", 0.5, "--json")
-            assert server.communicate(timeout=10)[0] == b""
+            done = nst("replay", capture, "127.0.0.1", port, "-w", 3, "--json")
+            assert server.communicate(timeout=60)[0] == b""
             assert server.returncode == 1
         stream, dgram = (json.loads(line) for line in done.stdout.splitlines())
         assert done.returncode == 1
@@ -281,8 +283,8 @@ class TestReplay:
 
     def test_sealed_anew(self, capture):
         with listening(stdin=b"answer") as (server, port):
-            done = nst("replay", capture, "127.0.0.1", port, "--reseal", "-w", 1)
-            assert server.communicate(timeout=10)[0] == b"stream"
+            done = nst("replay", capture, "127.0.0.1", port, "--reseal", "-w", 3)
+            assert server.communicate(timeout=60)[0] == b"stream"
             assert server.returncode == 0
         stream, dgram = done.stdout.decode().splitlines()
         assert stream == "192.0.2.1:40000  stream  sent 6 bytes  received 6 bytes  ended"

@@ -38,7 +38,7 @@ class Terminal:
     def type(self, text: str) -> None:
         os.write(self._number, text.encode())
 
-    def wait_for(self, pattern: str, seconds: float = 30) -> None:
+    def wait_for(self, pattern: str, seconds: float = 120) -> None:
         """Read until *pattern* is in what came since the last time."""
         end = time.monotonic() + seconds
         new = ""
@@ -77,7 +77,7 @@ def test_at_a_pipe(environment):
     run = subprocess.run(
         [NST, "shell"],
         input="print(len(box), NSTForwardMachine.__name__, decode.__doc__[:4])\n",
-        env=environment, capture_output=True, text=True, check=False, timeout=60,
+        env=environment, capture_output=True, text=True, check=False, timeout=120,
     )  # fmt: skip
     assert run.returncode == 0
     assert "4 NSTForwardMachine What" in run.stdout
@@ -89,7 +89,7 @@ def test_bad_key_box(environment, tmp_path):
         (tmp_path / "test.keybox").write_text("junk\n")
         run = subprocess.run(
             [NST, "shell", "--keybox", tmp_path / path], env=environment,
-            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=60,
+            stdin=subprocess.DEVNULL, capture_output=True, text=True, check=False, timeout=120,
         )  # fmt: skip
         assert run.returncode == 2
         assert re.fullmatch(rf"nst: error: .*{reason}.*\n", run.stderr)
