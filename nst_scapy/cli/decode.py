@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import sys
 from collections import Counter
+from collections.abc import Callable
 from datetime import UTC, datetime
 
 import click
@@ -104,7 +105,7 @@ def command(
     a file that is not a capture or is damaged (what comes before the damage is decoded).
     """
     observer = Observer(load_keybox(keybox) if keybox else None, window_ns=window * _MS)
-    line = _json_line if as_json else _text_line
+    line: Callable[[Observation], str] = _json_line if as_json else _text_line
     write = sys.stdout.write  # click.echo takes longer than opening a record
     verdicts: Counter[str] = Counter()
     damage: InputError | None = None
