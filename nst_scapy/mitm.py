@@ -16,7 +16,7 @@ from scapy.config import conf
 from scapy.fwdmachine import ForwardMachine
 from scapy.packet import Packet
 
-from .header import DEFAULT_PORT, TOKEN_LEN, Header, Role
+from .header import DEFAULT_PORT, TOKEN_LEN, Header, Role, make_nonce
 from .keybox import KeyBox
 from .layer import NST, NSTPlain
 from .tampering import Seen, Tampering
@@ -241,14 +241,18 @@ def _packet(sender: Role, seen: Seen, tampering: Tampering) -> tuple[Packet, Any
 def _changed(plain: NSTPlain, header: Header) -> dict[str, int | bytes]:
     """The fields that a handler set to something else, or that only it sets."""
     changed: dict[str, int | bytes] = {}
-    for name in Header._fields:
-        value = plain.getfieldval(name)
+    nonce = {"session_id": header.session_id, "counter": header.counter}
+    for name, value in plain.fields.items():
         if value is None:
             continue
         if name == "token":
             changed[name] = bytes(value)[:TOKEN_LEN].ljust(TOKEN_LEN, b"\0")
         elif name in _COMPUTED or int(value) != getattr(header, name):
-            changed[name] = int(value)
+            if name in nonce:
+                nonce[name] = int(value)
+                changed["nonce"] = make_nonce(**nonce)
+            else:
+                changed[name] = int(value)
     return changed
 
 
