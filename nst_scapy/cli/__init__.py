@@ -42,6 +42,9 @@ def group() -> None:
     Examples:
       nst keybox new --keys 16 -o test.keybox
       nst decode capture.pcapng --keybox test.keybox
+      nst listen --keybox test.keybox > letter
+      nst connect 192.0.2.1 --keybox test.keybox < letter
+      nst shell --keybox test.keybox
       nst vectors tests/vectors/nst-v1.json
 
     Exit status: 0 for success, 1 where a check found something, 2 for bad input,
