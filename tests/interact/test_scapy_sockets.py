@@ -9,6 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 import pytest
+from scapy.config import conf
 from scapy.fields import ByteField, FieldLenField, StrLenField
 from scapy.packet import Packet, Raw
 from scapy.sendrecv import AsyncSniffer, sniff
@@ -49,6 +50,11 @@ class Message(Packet):
 
     def extract_padding(self, s):
         return b"", s
+
+
+# explore() imports the module of every layer, and this one is no module of a package.
+conf.layers.remove(Message)
+conf.layers.ldict.pop(Message.__module__, None)
 
 
 @contextmanager
