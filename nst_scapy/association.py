@@ -20,7 +20,7 @@ from scapy.plist import PacketList
 from .checks import Policy
 from .conversation import seal_datagrams, seal_streams
 from .crafted import crafted_layer, forced_fields, with_fields
-from .epoch import Epoch, seal_under, zero_token
+from .epoch import Epoch, seal_under
 from .header import (
     HEADER_LEN,
     MAX_KPOS,
@@ -373,9 +373,7 @@ class NSTAssociation:
                 raise NSTRejected(verdict, header)
             epoch = Epoch(self._keybox[header.kid], header.params, header.session_id)
             size = epoch.suite.body_len(header.transport_len)
-            text = epoch.sealer.decrypt(
-                zero_token(data[at:end]), data[body : body + size], header.transport_len
-            )
+            text = epoch.sealer.decrypt(data[at : body + size])
             outcomes.append(Outcome(judge(data[at:end]), text, header))
             at = end
         return outcomes

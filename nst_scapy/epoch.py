@@ -3,25 +3,20 @@
 
 from __future__ import annotations
 
+import struct
+
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .header import (
-    HEADER,
     HEADER_LEN,
     MAGIC,
-    MAX_COUNTER,
     MAX_SESSION_ID,
-    TOKEN_LEN,
-    TOKEN_OFFSET,
     VERSION,
     ZERO_TOKEN,
-    Header,
     KeyParams,
-    make_nonce,
+    zero_token,
 )
 from .suite import OKM_LEN, SUITES, CbcHmac, Gcm, Suite
-
-_AFTER_TOKEN = TOKEN_OFFSET + TOKEN_LEN
 
 
 def perturb(key: bytes, kpos: int, kval: int) -> bytes:
@@ -39,9 +34,8 @@ def derive(suite: Suite, key: bytes, session_id: int) -> bytes:
     return HKDFExpand(suite.hash, OKM_LEN, info).derive(key)
 
 
-def zero_token(header: bytes) -> bytes:
-    """``header0``: the 48 header bytes with the token all zero."""
-    return header[:TOKEN_OFFSET] + ZERO_TOKEN + header[_AFTER_TOKEN:HEADER_LEN]
+_HEADER0 = struct.Struct(">6sHQ6sH16s4sI")
+"""A header as an epoch sees it: what it holds constant comes ready made."""
 
 
 class Epoch:
@@ -51,7 +45,7 @@ class Epoch:
     (:mod:`.sender` keeps them for those who want it kept).
     """
 
-    __slots__ = ("_okm", "params", "sealer", "session_id", "suite")
+    __slots__ = ("_keys", "_okm", "_prefix", "_session", "params", "sealer", "session_id", "suite")
 
     def __init__(self, key: bytes, params: KeyParams, session_id: int) -> None:
         """Derive the session keys from the key box's *key* (32 bytes).
@@ -67,11 +61,8 @@ class Epoch:
             raise ValueError(f"kpos {params.kpos} is outside 0..{len(key)}")
         if not 0 <= session_id <= MAX_SESSION_ID:
             raise ValueError(f"session_id {session_id} does not fit 48 bits")
-        self.params = params
-        self.session_id = session_id
-        self.suite = suite
-        self._okm = derive(suite, perturb(key, params.kpos, params.kval), session_id)
-        self.sealer: Gcm | CbcHmac = suite.sealer(self._okm)
+        okm = derive(suite, perturb(key, params.kpos, params.kval), session_id)
+        self.__setstate__((params, session_id, okm))
 
     def __getstate__(self) -> tuple[KeyParams, int, bytes]:
         return self.params, self.session_id, self._okm  # cipher objects cannot be pickled
@@ -79,7 +70,11 @@ class Epoch:
     def __setstate__(self, state: tuple[KeyParams, int, bytes]) -> None:
         self.params, self.session_id, self._okm = state
         self.suite = SUITES[self.params.cipher_id]
-        self.sealer = self.suite.sealer(self._okm)
+        self.sealer: Gcm | CbcHmac = self.suite.sealer(self._okm)
+        cipher_id, kid, kpos, kval = self.params
+        self._prefix = MAGIC.to_bytes(4) + bytes((VERSION, cipher_id))
+        self._session = self.session_id.to_bytes(6)
+        self._keys = bytes((kpos, kval)) + kid.to_bytes(2)
 
     def __repr__(self) -> str:
         return f"<Epoch {self.suite.name} kid {self.params.kid} session {self.session_id:012x}>"
@@ -105,23 +100,20 @@ class Epoch:
         Raises:
             ValueError: a value that does not fit its field.
         """
-        if len(plaintext) > 0xFFFF or not 0 <= counter <= MAX_COUNTER:
-            raise ValueError("payload over 65535 bytes, or counter outside 0..65535")
-        params = self.params
-        header0 = HEADER.pack(
-            MAGIC,
-            VERSION,
-            params.cipher_id,
-            len(plaintext),
-            timestamp,
-            make_nonce(self.session_id, counter),
-            ZERO_TOKEN,
-            params.kpos,
-            params.kval,
-            params.kid,
-            flags,
-        )
-        return seal_under(self, header0, plaintext, chain)
+        try:
+            header0 = _HEADER0.pack(
+                self._prefix,
+                len(plaintext),
+                timestamp,
+                self._session,
+                counter,
+                ZERO_TOKEN,
+                self._keys,
+                flags,
+            )
+        except struct.error as exc:
+            raise ValueError(f"header field out of range: {exc}") from None
+        return self.sealer.seal(header0, plaintext, chain)
 
     def open(self, record: bytes, chain: bytes = b"") -> bytes:
         """The plaintext of one whole record, header and body.
@@ -132,10 +124,9 @@ class Epoch:
             AuthError, PaddingError: as their names say.
             ValueError: fewer than 48 bytes.
         """
-        header = Header.unpack(record)
-        return self.sealer.open(
-            zero_token(record), header.token, record[HEADER_LEN:], header.transport_len, chain
-        )
+        if len(record) < HEADER_LEN:
+            raise ValueError(f"a record is {HEADER_LEN} bytes or more, got {len(record)}")
+        return self.sealer.open(record, chain)
 
 
 def seal_under(epoch: Epoch, header: bytes, plaintext: bytes, chain: bytes = b"") -> bytes:
@@ -144,6 +135,4 @@ def seal_under(epoch: Epoch, header: bytes, plaintext: bytes, chain: bytes = b""
     The header's token is replaced; every other field goes out as it is, true or
     not. This is what crafting and fuzzing need: a forged header that verifies.
     """
-    header0 = zero_token(header)
-    token, body = epoch.sealer.seal(header0, plaintext, chain)
-    return header0[:TOKEN_OFFSET] + token + header0[_AFTER_TOKEN:] + body
+    return epoch.sealer.seal(zero_token(header), plaintext, chain)

@@ -59,6 +59,11 @@ class Role(Enum):
         return Role.INITIATOR if self is Role.ACCEPTOR else Role.ACCEPTOR
 
 
+def zero_token(header: bytes) -> bytes:
+    """``header0``: the 48 header bytes with the token all zero."""
+    return header[:TOKEN_OFFSET] + ZERO_TOKEN + header[TOKEN_OFFSET + TOKEN_LEN : HEADER_LEN]
+
+
 class KeyParams(NamedTuple):
     """What an epoch holds constant besides its ``session_id`` (section 6)."""
 

@@ -32,7 +32,7 @@ from .checks import (
     check_suite,
     stream_flags_and_length,
 )
-from .epoch import Epoch, zero_token
+from .epoch import Epoch
 from .header import BOUND, CLOSE, HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Header, Role
 from .receiver import Receiver
 from .stream import StreamReceiver
@@ -317,9 +317,7 @@ class ObservedStream:
                 return Finding(stamp, Verdict.OK, header, outcome.plaintext)
             self._unbound = False
             note = "the initiator's first record was not captured"
-        plaintext = self._epoch_of(header).sealer.decrypt(
-            zero_token(record), record[HEADER_LEN:], header.transport_len
-        )
+        plaintext = self._epoch_of(header).sealer.decrypt(record)
         return self._unverified(header, stamp, plaintext, note)
 
     def _opens_as_first(self, header: Header, record: bytes) -> bool:

@@ -22,7 +22,7 @@ from .checks import (
     check_timestamp,
     dgram_flags_and_length,
 )
-from .epoch import Epoch, zero_token
+from .epoch import Epoch
 from .header import HEADER_LEN, Header
 from .keybox import KeyBox
 from .replay import DEFAULT_WINDOW_NS, DGRAM_TABLE_SIZE, STREAM_TABLE_SIZE, DgramTable, StreamTable
@@ -132,9 +132,7 @@ class DgramReceiver:
         else:
             epoch = Epoch(box[header.kid], header.params, header.session_id)
         try:
-            plaintext = epoch.sealer.open(
-                zero_token(datagram), header.token, datagram[HEADER_LEN:], header.transport_len
-            )
+            plaintext = epoch.open(datagram)
         except AuthError:
             return Outcome(Verdict.AUTH, header=header)
         except PaddingError:

@@ -13,7 +13,7 @@ from .checks import (
     check_timestamp,
     stream_flags_and_length,
 )
-from .epoch import Epoch, zero_token
+from .epoch import Epoch
 from .header import BOUND, CLOSE, HEADER_LEN, MAGIC_VERSION_LEN, Header, Role
 from .keybox import KeyBox
 from .receiver import Outcome, Receiver
@@ -179,9 +179,7 @@ class StreamReceiver:
         if epoch is None:
             epoch = Epoch(self._box[header.kid], header.params, header.session_id)
         try:
-            plaintext = epoch.sealer.open(
-                zero_token(record), header.token, record[HEADER_LEN:], header.transport_len, chain
-            )
+            plaintext = epoch.open(record, chain)
         except AuthError:
             return Outcome(Verdict.AUTH, header=header)
         except PaddingError:

@@ -21,7 +21,7 @@ from fuzz.campaigns.damage import (
 )
 from fuzz.campaigns.primitives import Choice, Field, Payload
 from fuzz.campaigns.values import NOW
-from nst_scapy.epoch import Epoch, seal_under, zero_token
+from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import (
     HEADER_LEN,
     MAGIC,
@@ -34,6 +34,7 @@ from nst_scapy.header import (
     Flags,
     Header,
     KeyParams,
+    zero_token,
 )
 from nst_scapy.keybox import KeyBox
 from nst_scapy.replay import DEFAULT_WINDOW_NS, WINDOW_COUNTERS
@@ -158,8 +159,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         if isinstance(fault, WrongPadding) and isinstance(epoch.sealer, CbcHmac):
             count = BLOCK_LEN - len(plaintext) % BLOCK_LEN
             padded = plaintext + fault.change(bytes((count,)) * count, count)
-            token, body = epoch.sealer.seal_padded(zero_token(header), padded, chain)
-            return header[:TOKEN_OFFSET] + token + header[TOKEN_OFFSET + TOKEN_LEN :] + body
+            return epoch.sealer.seal_padded(zero_token(header), padded, chain)
         return seal_under(epoch, header, plaintext, chain)
 
     def _mutated(self, child: Any, context: Any) -> bool:
