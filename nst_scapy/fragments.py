@@ -11,8 +11,8 @@ MAX_PENDING = 256
 TIMEOUT_NS = 30_000_000_000
 MAX_PACKET = 65535
 
-Key = tuple[bytes, bytes, int, bytes]
-"""Source, destination, protocol, identification."""
+Key = tuple[bytes, int, int]
+"""Source and destination together, protocol, identification."""
 
 
 class Fragment(NamedTuple):

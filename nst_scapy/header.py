@@ -104,9 +104,12 @@ class Header(NamedTuple):
         Raises:
             ValueError: fewer than 48 bytes are there.
         """
-        if len(data) - offset < HEADER_LEN:
-            raise ValueError(f"an NST header is {HEADER_LEN} bytes, got {len(data) - offset}")
-        return cls(*HEADER.unpack_from(data, offset))
+        try:
+            # What _make() does, less its check of a length that the format gives.
+            return tuple.__new__(cls, HEADER.unpack_from(data, offset))
+        except struct.error:
+            have = max(0, len(data) - offset)
+            raise ValueError(f"an NST header is {HEADER_LEN} bytes, got {have}") from None
 
     def pack(self) -> bytes:
         """The 48 bytes of the header as sent.
@@ -128,6 +131,10 @@ class Header(NamedTuple):
     def counter(self) -> int:
         """Lower 16 bits of the nonce."""
         return self.nonce & MAX_COUNTER
+
+    def same_session(self, other: Header) -> bool:
+        """Whether both have the same ``session_id``."""
+        return (self.nonce ^ other.nonce) <= MAX_COUNTER
 
     @property
     def params(self) -> KeyParams:

@@ -7,6 +7,7 @@ Lengths are those on the wire; what a snapshot length cut off is missing from
 
 from __future__ import annotations
 
+import struct
 from collections import Counter
 from collections.abc import Callable
 from functools import lru_cache
@@ -70,6 +71,16 @@ class Datagram(NamedTuple):
     length: int
 
 
+MAX_PAIRS = 4096
+"""Pairs of endpoints kept ready made; most frames are between few."""
+
+_IPV4 = struct.Struct(">BxHHHxB2x8s")
+"""Version and header length, total length, identification, fragment, protocol, addresses."""
+_TCP = struct.Struct(">4xIIBB")
+"""Sequence and acknowledgement numbers, data offset, flags."""
+_UDP_LENGTH = struct.Struct(">4xH")
+
+
 class _Skip(Exception):
     """The frame holds nothing for us; the argument says why, for the count."""
 
@@ -84,6 +95,7 @@ class Parser:
     def __init__(self) -> None:
         self.skipped: Counter[str] = Counter()
         self._reassembly = Reassembly()
+        self._pairs: dict[bytes, tuple[Endpoint, Endpoint]] = {}
 
     def parse(self, frame: Frame) -> Segment | Datagram | None:
         """The segment or datagram that the frame holds or completes."""
@@ -95,13 +107,15 @@ class Parser:
             return None if at is None else self._network(at, frame)
         except _Skip as skip:
             self.skipped[str(skip)] += 1
-        except IndexError:
+        except (IndexError, struct.error):
             self.skipped["cut off within their headers"] += 1
         return None
 
     def _network(self, at: int, frame: Frame) -> Segment | Datagram | None:
         data = frame.data
-        missing = max(0, frame.wire_len - len(data))
+        missing = frame.wire_len - len(data)
+        if missing < 0:
+            missing = 0
         version = data[at] >> 4
         if version == 4:
             return self._ipv4(data, at, missing, frame.time)
@@ -112,24 +126,19 @@ class Parser:
     def _ipv4(
         self, data: bytes, at: int, missing: int, time: int | None
     ) -> Segment | Datagram | None:
-        proto = data[at + 9]
+        version, total, ident, fragment, proto, addresses = _IPV4.unpack_from(data, at)
         if proto not in (TCP, UDP):
             return None
-        start = at + (data[at] & 15) * 4
+        start = at + (version & 15) * 4
         # A total length of 0 is one over 65535, from before segmentation offload.
-        total = data[at + 2] << 8 | data[at + 3] or len(data) + missing - at
-        end = at + total
+        end = at + (total or len(data) + missing - at)
         if start < at + 20 or end < start or end > len(data) + missing:
             raise _Skip("with a malformed IP header")
-        source, destination = data[at + 12 : at + 16], data[at + 16 : at + 20]
-        if len(destination) < 4:
-            raise IndexError
-        fragment = data[at + 6] << 8 | data[at + 7]
         if fragment & 0x3FFF:
             payload = data[start:end]
             return self._fragment(
                 Fragment(
-                    (source, destination, proto, data[at + 4 : at + 6]),
+                    (addresses, proto, ident),
                     (fragment & 0x1FFF) * 8,
                     bool(fragment & 0x2000),
                     payload,
@@ -138,13 +147,13 @@ class Parser:
                 cut=len(payload) < end - start,
                 time=time,
             )
-        return _transport(proto, source, destination, data, start, end)
+        return self._transport(proto, addresses, data, start, end)
 
     def _ipv6(
         self, data: bytes, at: int, missing: int, time: int | None
     ) -> Segment | Datagram | None:
-        source, destination = data[at + 8 : at + 24], data[at + 24 : at + 40]
-        if len(destination) < 16:
+        addresses = data[at + 8 : at + 40]
+        if len(addresses) < 32:
             raise IndexError
         start = at + 40
         end = start + (data[at + 4] << 8 | data[at + 5])
@@ -170,7 +179,7 @@ class Parser:
                 payload = data[start:end]
                 return self._fragment(
                     Fragment(
-                        (source, destination, inner, data[start - 4 : start]),
+                        (addresses, inner, int.from_bytes(data[start - 4 : start])),
                         offset & 0xFFF8,
                         bool(offset & 1),
                         payload,
@@ -183,7 +192,7 @@ class Parser:
                 return None
             if start > end:
                 raise _Skip("with a malformed IP header")
-        return _transport(proto, source, destination, data, start, end)
+        return self._transport(proto, addresses, data, start, end)
 
     def _fragment(
         self, fragment: Fragment, proto: int, *, cut: bool, time: int | None
@@ -193,39 +202,45 @@ class Parser:
         whole = self._reassembly.add(fragment, time or 0)
         if whole is None:
             return None
-        source, destination = fragment.key[:2]
-        return _transport(proto, source, destination, whole, 0, len(whole))
+        return self._transport(proto, fragment.key[0], whole, 0, len(whole))
+
+    def _transport(
+        self, proto: int, addresses: bytes, data: bytes, start: int, end: int
+    ) -> Segment | Datagram:
+        """The TCP or UDP header at *start*; the IP payload ends at *end* on the wire."""
+        src, dst = self._pair(addresses, data[start : start + 4])
+        if proto == UDP:
+            (length,) = _UDP_LENGTH.unpack_from(data, start)
+            if length < 8 or start + length > end:
+                raise _Skip("with a malformed UDP header")
+            return Datagram(src, dst, data[start + 8 : start + length], length - 8)
+        seq, ack, offset, flags = _TCP.unpack_from(data, start)
+        payload = start + (offset >> 4) * 4
+        if payload < start + 20 or payload > end:
+            raise _Skip("with a malformed TCP header")
+        return Segment(src, dst, seq, ack, flags, data[payload:end], end - payload)
+
+    def _pair(self, addresses: bytes, ports: bytes) -> tuple[Endpoint, Endpoint]:
+        """Source and destination, from both addresses and both ports."""
+        key = addresses + ports
+        pair = self._pairs.get(key)
+        if pair is None:
+            if len(ports) < 4:
+                raise IndexError
+            half = len(addresses) // 2
+            pair = (
+                Endpoint(addresses[:half], int.from_bytes(ports[:2])),
+                Endpoint(addresses[half:], int.from_bytes(ports[2:])),
+            )
+            if len(self._pairs) >= MAX_PAIRS:
+                self._pairs.clear()
+            self._pairs[key] = pair
+        return pair
 
     @property
     def incomplete(self) -> int:
         """Fragmented packets that never became whole."""
         return self._reassembly.incomplete
-
-
-def _transport(
-    proto: int, source: bytes, destination: bytes, data: bytes, start: int, end: int
-) -> Segment | Datagram:
-    """The TCP or UDP header at *start*; the IP payload ends at *end* on the wire."""
-    src = Endpoint(source, data[start] << 8 | data[start + 1])
-    dst = Endpoint(destination, data[start + 2] << 8 | data[start + 3])
-    if proto == UDP:
-        length = data[start + 4] << 8 | data[start + 5]
-        if length < 8 or start + length > end:
-            raise _Skip("with a malformed UDP header")
-        return Datagram(src, dst, data[start + 8 : start + length], length - 8)
-    payload = start + (data[start + 12] >> 4) * 4
-    flags = data[start + 13]
-    if payload < start + 20 or payload > end:
-        raise _Skip("with a malformed TCP header")
-    return Segment(
-        src,
-        dst,
-        int.from_bytes(data[start + 4 : start + 8]),
-        int.from_bytes(data[start + 8 : start + 12]),
-        flags,
-        data[payload:end],
-        end - payload,
-    )
 
 
 _IP_TYPES = (0x0800, 0x86DD)

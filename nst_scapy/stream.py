@@ -3,7 +3,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from typing import NamedTuple
 
 from .checks import (
     check_kid,
@@ -21,8 +21,7 @@ from .suite import SUITES, AuthError, PaddingError
 from .verdict import Verdict
 
 
-@dataclass(slots=True)
-class _Previous:
+class _Previous(NamedTuple):
     """The record before, as far as the next one depends on it."""
 
     header: Header
@@ -119,7 +118,7 @@ class StreamReceiver:
         """
         shared = self._shared
         previous = self._previous
-        same_epoch = previous is not None and previous.header.session_id == header.session_id
+        same_epoch = previous is not None and previous.header.same_session(header)
         # A replaced key box takes effect at the next epoch.
         self._box = previous.box if previous is not None and same_epoch else shared.keybox
         verdict = (
@@ -140,8 +139,8 @@ class StreamReceiver:
         previous = self._previous
         if header.session_id == 0:
             return Verdict.SEQUENCE
-        if previous is not None and previous.header.session_id == header.session_id:
-            if header.counter != previous.header.counter + 1:
+        if previous is not None and previous.header.same_session(header):
+            if header.nonce != previous.header.nonce + 1:
                 return Verdict.SEQUENCE
             if header.params != previous.header.params:
                 return Verdict.SEQUENCE
@@ -169,7 +168,7 @@ class StreamReceiver:
         *record* is the whole of it, header and body.
         """
         previous = self._previous
-        same_epoch = previous is not None and previous.header.session_id == header.session_id
+        same_epoch = previous is not None and previous.header.same_session(header)
         chain = b""
         if previous is not None and not same_epoch:
             chain = previous.header.token

@@ -9,7 +9,7 @@ them, or when the capture ends.
 from __future__ import annotations
 
 import heapq
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from typing import NamedTuple
 
 from .capture import Stamp
@@ -59,6 +59,7 @@ class Reassembler:
         self._held_bytes = 0
         self._age = 0
         self._acked = 0
+        self._last_ack: int | None = None
         self._patience = PATIENCE
         self._fin: tuple[int, Stamp] | None = None
         """Stream offset of the FIN, and where it was captured."""
@@ -94,17 +95,34 @@ class Reassembler:
         ahead = (seq - self._base - self._next) & 0xFFFFFFFF
         return self._next + (ahead - (1 << 32) if ahead >= 1 << 31 else ahead)
 
-    def acked(self, ack: int) -> Iterator[Placed]:
+    def acked(self, ack: int) -> Iterable[Placed]:
         """Note that the receiver has acknowledged all before *ack*."""
-        if self._base is not None:
+        if self._base is None:
+            return ()
+        if ack != self._last_ack:
+            self._last_ack = ack
             self._acked = max(self._acked, self._offset(ack))
-            if self._held:
-                yield from self._lose_patience()
+        return list(self._lose_patience()) if self._held else ()
 
     def segment(
         self, seq: int, data: bytes, length: int, *, fin: bool, stamp: Stamp
-    ) -> Iterator[Placed]:
+    ) -> Iterable[Placed]:
         """Take a segment of *length* bytes, the first ones of which are *data*."""
+        if (
+            self._base is not None
+            and seq == (self._base + self._next) & 0xFFFFFFFF
+            and len(data) == length
+            and not (fin or self._held or self._fin)
+        ):
+            # As nearly all do: it follows on, and nothing waits for it.
+            self._next += length
+            self._patience = PATIENCE
+            return ((data, stamp),)
+        return list(self._place(seq, data, length, fin=fin, stamp=stamp))
+
+    def _place(
+        self, seq: int, data: bytes, length: int, *, fin: bool, stamp: Stamp
+    ) -> Iterator[Placed]:
         self.start(seq)
         offset = self._offset(seq)
         if self._ended or offset - self._next > _MAX_AHEAD:
