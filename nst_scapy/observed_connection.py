@@ -45,15 +45,18 @@ class Direction:
         """See :class:`.observed_stream.Roles`."""
         self._connection.settle(self.src, self.dst, header)
 
-    def acked(self, ack: int, stamp: Stamp) -> Iterator[Finding]:
+    def acked(self, ack: int, stamp: Stamp) -> list[Finding]:
         """Note what the other side has acknowledged."""
+        found: list[Finding] = []
         for piece, _ in self.reassembler.acked(ack):
-            yield from self.stream.feed(piece, stamp)
-        if self.reassembler.acknowledged:
+            found += self.stream.feed(piece, stamp)
+        if not self.stream.sent and self.reassembler.acknowledged:
             self.stream.sent = True
+        return found
 
-    def segment(self, segment: Segment, stamp: Stamp) -> Iterator[Finding]:
+    def segment(self, segment: Segment, stamp: Stamp) -> list[Finding]:
         """Take a segment's payload and FIN."""
+        found: list[Finding] = []
         pieces = self.reassembler.segment(
             _first_byte(segment),
             segment.data,
@@ -62,7 +65,8 @@ class Direction:
             stamp=stamp,
         )
         for piece, _ in pieces:
-            yield from self.stream.feed(piece, stamp)
+            found += self.stream.feed(piece, stamp)
+        return found
 
     def finish(self) -> Iterator[Finding]:
         """Give up the bytes that did not come."""
@@ -113,8 +117,12 @@ class ObservedConnection:
     @property
     def waiting(self) -> Stamp | None:
         """The earliest record that waits for one of the other direction."""
-        stamps = (direction.stream.waiting for direction in self._directions.values())
-        return min((stamp for stamp in stamps if stamp is not None), default=None)
+        earliest = None
+        for direction in self._directions.values():
+            stamp = direction.stream.waiting
+            if stamp is not None and (earliest is None or stamp < earliest):
+                earliest = stamp
+        return earliest
 
     @property
     def skipped(self) -> int:
@@ -141,25 +149,29 @@ class ObservedConnection:
         self._new_syns[segment.src] = segment
         return None
 
-    def segment(self, segment: Segment, stamp: Stamp) -> Iterator[Found]:
+    @property
+    def finished(self) -> bool:
+        """Whether nothing more will be said of either direction."""
+        return all(direction.stream.done for direction in self._directions.values())
+
+    def segment(self, segment: Segment, stamp: Stamp) -> list[Found]:
         """Judge what a segment completes, in either direction."""
+        found: list[Found] = []
         mine = self._directions[segment.src, segment.dst]
         other = self._directions[segment.dst, segment.src]
         flags = segment.flags
         if flags & SYN:
             self._opened(segment, mine)
         if flags & ACK:
-            for finding in other.acked(segment.ack, stamp):
-                yield other, finding
+            found += [(other, finding) for finding in other.acked(segment.ack, stamp)]
         if flags & RST:
             self._reset = True  # what it carries is no data
         elif segment.length or flags & FIN:
-            for finding in mine.segment(segment, stamp):
-                yield mine, finding
+            found += [(mine, finding) for finding in mine.segment(segment, stamp)]
         for direction in (other, mine):
             if direction.stream.waiting is not None:
-                for finding in direction.stream.proceed():
-                    yield direction, finding
+                found += [(direction, finding) for finding in direction.stream.proceed()]
+        return found
 
     def _opened(self, segment: Segment, mine: Direction) -> None:
         start = _first_byte(segment)

@@ -129,18 +129,59 @@ class ObservedStream:
         self.skipped = 0
         """Bytes passed over in search of a record."""
 
+    @property
+    def done(self) -> bool:
+        """Whether nothing more of the direction is looked at."""
+        return self._place is _Place.DONE
+
     def begin(self) -> None:
         """Note that the stream begins here: its SYN was captured."""
         if self._place is _Place.PERHAPS_FIRST:
             self._place = _Place.FIRST
             self._begun = True
 
-    def feed(self, piece: Piece, stamp: Stamp) -> Iterator[Finding]:
+    def feed(self, piece: Piece, stamp: Stamp) -> list[Finding]:
         """Judge what the next piece of the stream completes."""
         self.sent = self.sent or not isinstance(piece, End)
-        if self._place is not _Place.DONE:
-            self._queue.append((piece, stamp))
-            yield from self.proceed()
+        found: list[Finding] = []
+        if self._place is _Place.DONE:
+            return found
+        if (
+            self._place is _Place.NEXT
+            and isinstance(piece, bytes)
+            and not (self._buffer or self._queue or self._skip or self._searching)
+        ):
+            piece = piece[self._next_of_epoch(piece, stamp, found) :]
+            if not piece:
+                return found
+        self._queue.append((piece, stamp))
+        found += self.proceed()
+        return found
+
+    def _next_of_epoch(self, data: bytes, stamp: Stamp, found: list[Finding]) -> int:
+        """Open the whole records that *data* begins with, as far as nothing is odd about them.
+
+        Returns how many bytes they take.
+        """
+        receiver = self._receiver
+        at = 0
+        while receiver is not None and len(data) - at >= HEADER_LEN:
+            header = Header.unpack(data, at)
+            suite = SUITES.get(header.cipher_id)
+            if suite is None:
+                break
+            end = at + HEADER_LEN + suite.body_len(header.transport_len)
+            if end > len(data):
+                break
+            plaintext = receiver.next_of_epoch(header, data[at:end])
+            if plaintext is None:
+                break
+            found.append(Finding(stamp, Verdict.OK, header, plaintext))
+            at = end
+            if header.flags & CLOSE:
+                self._place = _Place.CLOSED
+                break
+        return at
 
     def proceed(self) -> Iterator[Finding]:
         """Go on, if the token waited for has come."""
@@ -400,5 +441,6 @@ class ObservedStream:
     def _done(self) -> None:
         self._place = _Place.DONE
         self._header = None
+        self._receiver = self._epoch = None
         self._buffer.clear()
         self._queue.clear()

@@ -16,8 +16,7 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -38,6 +37,10 @@ from .replay import DEFAULT_WINDOW_NS, DgramTable, StreamTable
 from .suite import SUITES
 from .verdict import UNVERIFIED, Verdict
 
+MAX_CONNECTIONS = 8192
+"""Connections kept in memory. Past that those that are over are forgotten, then the oldest."""
+MAX_SOCKETS = 65536
+"""Datagram flows kept. Past that those whose sender sealed nothing within the window go."""
 MAX_WAIT = 256
 """Frames that a bound reply waits for the record that it is bound to."""
 
@@ -46,8 +49,7 @@ _POLICY = Policy()
 _NO_HEADER = dict.fromkeys((*Header._fields, "session_id", "counter"))
 
 
-@dataclass(frozen=True, slots=True)
-class Observation:
+class Observation(NamedTuple):
     """One record seen in a capture.
 
     Attributes:
@@ -99,7 +101,9 @@ class Observer:
         self._window_ns = window_ns
         self._receivers: dict[bytes, Receiver] = {}
         self._sockets: dict[tuple[Endpoint, Endpoint], DgramReceiver] = {}
-        self._connections: dict[frozenset[Endpoint], ObservedConnection] = {}
+        self._connections: dict[tuple[Endpoint, Endpoint], ObservedConnection] = {}
+        """By both orders of the endpoints."""
+        self._sweep_sockets_at = MAX_SOCKETS
         self._waiting: dict[int, ObservedConnection] = {}
         self._held: list[tuple[int, int, Observation]] = []
         self._count = 0
@@ -114,7 +118,7 @@ class Observer:
         """
         stamp = Stamp(frame, time)
         if isinstance(packet, Segment):
-            found = list(self._segment(packet, stamp))
+            found = self._segment(packet, stamp)
         elif packet.dst.multicast:
             self.skipped["multicast datagrams"] += 1
             found = []
@@ -131,9 +135,8 @@ class Observer:
         holds their last byte.
         """
         found: list[Observation] = []
-        for connection in self._connections.values():
-            found += self._stream_observations(connection.finish())
-            self._count_skipped(connection)
+        for connection in dict.fromkeys(self._connections.values()):
+            found += self._finish(connection)
         found += [observation for _, _, observation in self._held]
         self._connections.clear()
         self._held.clear()
@@ -154,34 +157,62 @@ class Observer:
             )
         return receiver
 
-    def _segment(self, segment: Segment, stamp: Stamp) -> Iterator[Observation]:
-        key = frozenset((segment.src, segment.dst))
-        connection = self._connections.get(key)
+    def _segment(self, segment: Segment, stamp: Stamp) -> list[Observation]:
+        observations: list[Observation] = []
+        connection = self._connections.get((segment.src, segment.dst))
+        syn = None
         if connection is not None and (syn := connection.successor(segment)) is not None:
-            yield from self._stream_observations(connection.finish())
-            self._count_skipped(connection)
-            self._waiting.pop(id(connection), None)
+            observations += self._finish(connection)
             connection = None
-        else:
-            syn = None
         if connection is None:
-            connection = self._connections[key] = ObservedConnection(
-                segment, self._receiver(segment.src.address), self._receiver(segment.dst.address)
-            )
+            if len(self._connections) >= 2 * MAX_CONNECTIONS:
+                observations += self._forget_connections()
+            connection = self._connect(segment)
             if syn is not None and syn is not segment:
-                yield from self._stream_observations(connection.segment(syn, stamp))
-        yield from self._stream_observations(connection.segment(segment, stamp))
+                observations += self._stream_observations(connection.segment(syn, stamp))
+        observations += self._stream_observations(connection.segment(segment, stamp))
         if connection.waiting is not None:
             self._waiting[id(connection)] = connection
         elif self._waiting:
             self._waiting.pop(id(connection), None)
+        return observations
+
+    def _connect(self, segment: Segment) -> ObservedConnection:
+        src, dst = segment.src, segment.dst
+        connection = ObservedConnection(
+            segment, self._receiver(src.address), self._receiver(dst.address)
+        )
+        self._connections[src, dst] = self._connections[dst, src] = connection
+        return connection
+
+    def _forget_connections(self) -> list[Observation]:
+        """Halve the number of connections kept: those that are over go first."""
+        connections = list(dict.fromkeys(self._connections.values()))
+        connections.sort(key=lambda connection: not connection.finished)  # stable: oldest first
+        observations: list[Observation] = []
+        forgotten = set()
+        for connection in connections[: len(connections) // 2]:
+            observations += self._finish(connection)
+            forgotten.add(connection)
+        self._connections = {
+            pair: connection
+            for pair, connection in self._connections.items()
+            if connection not in forgotten
+        }
+        return observations
+
+    def _finish(self, connection: ObservedConnection) -> list[Observation]:
+        """What is left to say of a connection that will not be looked at any more."""
+        observations = self._stream_observations(connection.finish())
+        self._waiting.pop(id(connection), None)
+        self._count_skipped(connection)
+        return observations
 
     @staticmethod
-    def _stream_observations(found: Iterable[Found]) -> Iterator[Observation]:
-        for direction, finding in found:
-            yield Observation(
-                finding.stamp.frame,
-                finding.stamp.time,
+    def _stream_observations(found: Iterable[Found]) -> list[Observation]:
+        return [
+            Observation(
+                *finding.stamp,
                 Transport.STREAM,
                 direction.src,
                 direction.dst,
@@ -190,6 +221,8 @@ class Observer:
                 finding.plaintext,
                 finding.note,
             )
+            for direction, finding in found
+        ]
 
     def _count_skipped(self, connection: ObservedConnection) -> None:
         if connection.skipped:
@@ -229,27 +262,32 @@ class Observer:
                 or check_perturbation(header)
             )
             return verdict, None, "" if verdict is not None else "no key box"
-        socket = self._socket(datagram.src, datagram.dst, shared)
+        socket = self._socket(datagram.src, datagram.dst, shared, now)
         if len(data) < length:
             verdict = socket.check(header, length, now, age=now)
             return verdict, None, "" if verdict is not None else cut_off
         try:
-            outcome = socket.receive(data, now=now, age=now)
+            outcome = socket.judge(header, data, now=now, age=now)
         except UnsupportedAlgorithm:
             return None, None, f"no crypto for {SUITES[header.cipher_id].name} on this system"
         if outcome.verdict is Verdict.OK:
             # Only what is authentic was sealed by the sender; anyone can forge the rest.
             sender = self._receiver(datagram.src.address)
             assert sender is not None
-            self._socket(datagram.dst, datagram.src, sender).sent(
+            self._socket(datagram.dst, datagram.src, sender, now).sent(
                 header.session_id, header.timestamp
             )
         return outcome.verdict, outcome.plaintext, ""
 
-    def _socket(self, src: Endpoint, dst: Endpoint, shared: Receiver) -> DgramReceiver:
+    def _socket(self, src: Endpoint, dst: Endpoint, shared: Receiver, now: int) -> DgramReceiver:
         """The socket at *dst*, as far as it talks to *src*."""
         socket = self._sockets.get((src, dst))
         if socket is None:
+            if len(self._sockets) >= self._sweep_sockets_at:
+                self._sockets = {
+                    pair: socket for pair, socket in self._sockets.items() if socket.reflects(now)
+                }
+                self._sweep_sockets_at = max(MAX_SOCKETS, 2 * len(self._sockets))
             socket = self._sockets[src, dst] = DgramReceiver(shared)
         return socket
 

@@ -8,6 +8,7 @@ since the table was created by a clock that is never set, both handed in.
 from __future__ import annotations
 
 import heapq
+from collections import deque
 from dataclasses import dataclass, field
 from typing import Generic, TypeVar
 
@@ -17,6 +18,8 @@ from .header import Header, KeyParams
 WINDOW_COUNTERS = 1024
 STREAM_TABLE_SIZE = 65536
 DGRAM_TABLE_SIZE = 4096
+MAX_DERIVED = 4096
+"""Datagram sessions whose keys are kept; others' are derived again when needed."""
 DEFAULT_WINDOW_NS = 30_000_000_000
 
 
@@ -44,6 +47,8 @@ class DgramEntry:
     """Derived keys, kept because a token verified under them."""
     box: object = None
     """The key box that :attr:`epoch` was derived from."""
+    policy: object = None
+    """What the newest record was checked against."""
 
     def seen(self, header: Header) -> bool:
         """Whether the record is a replay within this session."""
@@ -153,8 +158,12 @@ class StreamTable(_Table[StreamEntry]):
         self.insert(header.session_id, StreamEntry(header.timestamp), now)
 
 
+@dataclass
 class DgramTable(_Table[DgramEntry]):
     """Which datagrams were accepted."""
+
+    _derived: deque[int] = field(default_factory=deque)
+    """The sessions whose keys are kept, the oldest first."""
 
     def replayed(self, header: Header, now: int, age: int) -> bool:
         """The REPLAY check of a datagram."""
@@ -163,9 +172,18 @@ class DgramTable(_Table[DgramEntry]):
             return entry.seen(header)
         return self.refuses_new(header.timestamp, now, age)
 
-    def accept(self, header: Header, now: int, age: int, epoch: Epoch, box: object) -> None:
+    def accept(
+        self,
+        header: Header,
+        now: int,
+        age: int,
+        epoch: Epoch,
+        box: object,
+        policy: object = None,
+    ) -> None:
         """Enter a verified datagram."""
-        entry = self.entries.get(header.session_id)
+        session_id = header.session_id
+        entry = self.entries.get(session_id)
         if entry is None:
             entry = DgramEntry(
                 timestamp=header.timestamp,
@@ -173,10 +191,20 @@ class DgramTable(_Table[DgramEntry]):
                 base=self.effective_floor(now, age),
                 highest=header.counter,
             )
-            self.insert(header.session_id, entry, now)
+            self.insert(session_id, entry, now)
         else:
             newest = entry.timestamp
             entry.accept(header)
             if entry.timestamp != newest:
-                self.moved(header.session_id)
-        entry.epoch, entry.box = epoch, box
+                self.moved(session_id)
+        if entry.epoch is None:
+            self._keep_keys_of(session_id)
+        entry.epoch, entry.box, entry.policy = epoch, box, policy
+
+    def _keep_keys_of(self, session_id: int) -> None:
+        """Make room for one more session's keys, which take more than the rest of an entry."""
+        self._derived.append(session_id)
+        if len(self._derived) > MAX_DERIVED:
+            entry = self.entries.get(self._derived.popleft())
+            if entry is not None:
+                entry.epoch = None
