@@ -3,16 +3,17 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
+from functools import lru_cache
 
 import click
 
 from ..capture import NS, CaptureError
-from ..header import DEFAULT_PORT, Header
+from ..header import DEFAULT_PORT, Header, Transport
+from ..inet import Endpoint
 from ..observer import Observation, Observer, observe_frames
 from ..replay import DEFAULT_WINDOW_NS
 from ..suite import SUITES
@@ -20,11 +21,15 @@ from ..verdict import UNVERIFIED, Verdict
 from ._filter import Condition, condition
 from ._frames import name_of, opened, plain_writer, selected
 from ._input import InputError, load_keybox, os_error, warn
+from ._json_lines import json_line
 from ._summary import Summary
 
 _PREVIEW = 32
 """Bytes of plaintext that a line shows."""
 _MS = 1_000_000
+_SUITE_NAMES = {int(suite.id): suite.name for suite in SUITES.values()}
+_SHOWN = bytes(c if 32 <= c < 127 else ord(".") for c in range(256))
+"""Bytes as a line shows them."""
 
 
 @click.command(short_help="Decode the records in a capture.")
@@ -105,9 +110,11 @@ def command(
     a file that is not a capture or is damaged (what comes before the damage is decoded).
     """
     observer = Observer(load_keybox(keybox) if keybox else None, window_ns=window * _MS)
-    line: Callable[[Observation], str] = _json_line if as_json else _text_line
+    line: Callable[[Observation], str] = json_line if as_json else _text_line
     write = sys.stdout.write  # click.echo takes longer than opening a record
-    verdicts: Counter[str] = Counter()
+    total = 0
+    others: Counter[str] = Counter()
+    """What is not ``OK``; hashing a verdict takes time."""
     damage: InputError | None = None
     table = None
     if summary:
@@ -119,7 +126,9 @@ def command(
             seen = observe_frames(frames, observer, ports)
             seen = selected(seen, conditions, plain, live=live)
             for observation in table.watch(seen) if table is not None else seen:
-                verdicts[observation.verdict or UNVERIFIED] += 1
+                total += 1
+                if observation.verdict is not Verdict.OK:
+                    others[observation.verdict or UNVERIFIED] += 1
                 write(line(observation))
     except CaptureError as error:
         damage = InputError(str(error))
@@ -132,54 +141,52 @@ def command(
     if damage is not None:
         raise damage
     if not as_json:
-        click.echo(_summary(verdicts), err=True)
-    sys.exit(1 if verdicts.keys() - {Verdict.OK, UNVERIFIED} else 0)
+        ok = Counter({Verdict.OK: total - others.total()})
+        click.echo(_summary(+ok + others), err=True)
+    sys.exit(1 if others.keys() - {UNVERIFIED} else 0)
 
 
 def _no_line(_: Observation) -> str:
     return ""
 
 
-def _json_line(observation: Observation) -> str:
-    return json.dumps(observation.as_dict()) + "\n"
-
-
 def _text_line(observation: Observation) -> str:
-    seconds, fraction = divmod(observation.time, NS)
-    time = datetime.fromtimestamp(seconds, UTC)
-    verdict = observation.verdict
-    words = [
-        f"{observation.frame:>6}",
-        f"{time:%H:%M:%S}.{fraction:09}",
-        f"{observation.src} > {observation.dst}",
-        observation.transport.value,
-    ]
-    if observation.header is not None:
-        words.append(_header_text(observation.header))
-    words.append(_styled(verdict))
-    if observation.plaintext:
-        words.append(_preview(observation.plaintext))
-    if observation.note:
-        words.append(f"({observation.note})")
+    frame, time, transport, src, dst, header, verdict, plaintext, note = observation
+    words = [f"{frame:>6}  {_clock(time // NS)}.{time % NS:09}  {_ends(src, dst)}"]
+    words.append("stream" if transport is Transport.STREAM else "dgram")
+    if header is not None:
+        words.append(_header_text(header))
+    words.append(_styled(verdict) if sys.stdout.isatty() else f"[{verdict or UNVERIFIED}]")
+    if plaintext:
+        words.append(_preview(plaintext))
+    if note:
+        words.append(f"({note})")
     return "  ".join(words) + "\n"
 
 
+@lru_cache(maxsize=16)
+def _clock(seconds: int) -> str:
+    return f"{datetime.fromtimestamp(seconds, UTC):%H:%M:%S}"
+
+
+@lru_cache(maxsize=4096)
+def _ends(src: Endpoint, dst: Endpoint) -> str:
+    return f"{src} > {dst}"
+
+
 def _header_text(header: Header) -> str:
-    suite = SUITES.get(header.cipher_id)
-    name = suite.name if suite else f"cipher {header.cipher_id}"
+    name = _SUITE_NAMES.get(header.cipher_id) or f"cipher {header.cipher_id}"
     return f"{name} kid {header.kid} seq {header.counter} len {header.transport_len}"
 
 
 def _styled(verdict: Verdict | None) -> str:
     text = f"[{UNVERIFIED if verdict is None else verdict}]"
-    if not sys.stdout.isatty():
-        return text
     colour = {None: "yellow", Verdict.OK: "green"}.get(verdict, "red")
     return click.style(text, fg=colour)
 
 
 def _preview(plaintext: bytes) -> str:
-    shown = "".join(chr(c) if 32 <= c < 127 else "." for c in plaintext[:_PREVIEW])
+    shown = plaintext[:_PREVIEW].translate(_SHOWN).decode()
     return f"{shown}..." if len(plaintext) > _PREVIEW else shown
 
 
