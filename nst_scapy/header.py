@@ -132,15 +132,6 @@ class Header(NamedTuple):
         """Lower 16 bits of the nonce."""
         return self.nonce & MAX_COUNTER
 
-    def follows(self, previous: Header) -> bool:
-        """Whether this may be the record after *previous* in the same epoch."""
-        return (
-            self[:3] == previous[:3]  # magic, version, cipher_id
-            and self[7:10] == previous[7:10]  # kpos, kval, kid
-            and self[5] == previous[5] + 1
-            and self[5] & MAX_COUNTER != 0
-        )
-
     def same_session(self, other: Header) -> bool:
         """Whether both have the same ``session_id``."""
         return (self.nonce ^ other.nonce) <= MAX_COUNTER

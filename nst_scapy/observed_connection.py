@@ -82,11 +82,14 @@ class ObservedConnection:
     ) -> None:
         """*first* is any segment; the rest is the receive state of its two addresses."""
         src, dst = first.src, first.dst
-        self._directions = {(src, dst): Direction(self, src, dst, shared_dst)}
+        here = there = Direction(self, src, dst, shared_dst)
+        self._directions = [here]
         if src != dst:
-            self._directions[dst, src] = Direction(self, dst, src, shared_src)
-            here, there = self._directions.values()
+            there = Direction(self, dst, src, shared_src)
+            self._directions.append(there)
             here.stream.peer, there.stream.peer = there.stream, here.stream
+        self._here = here
+        self._there = there
         self._connected: set[Endpoint] = set()
         """Who sent a SYN without ACK: initiators, both at a simultaneous open."""
         self._accepted: set[Endpoint] = set()
@@ -118,7 +121,7 @@ class ObservedConnection:
     def waiting(self) -> Stamp | None:
         """The earliest record that waits for one of the other direction."""
         earliest = None
-        for direction in self._directions.values():
+        for direction in self._directions:
             stamp = direction.stream.waiting
             if stamp is not None and (earliest is None or stamp < earliest):
                 earliest = stamp
@@ -127,7 +130,7 @@ class ObservedConnection:
     @property
     def skipped(self) -> int:
         """Bytes passed over in search of records."""
-        return sum(direction.stream.skipped for direction in self._directions.values())
+        return sum(direction.stream.skipped for direction in self._directions)
 
     def successor(self, segment: Segment) -> Segment | None:
         """The SYN of a later connection of the same endpoints, if *segment* shows one.
@@ -141,7 +144,7 @@ class ObservedConnection:
             syn = self._new_syns.get(segment.dst)
             awaited = syn is not None and _first_byte(syn) == segment.ack
             return syn if awaited else None
-        reassembler = self._directions[segment.src, segment.dst].reassembler
+        reassembler = self._pair(segment)[0].reassembler
         if not reassembler.started or reassembler.is_start(_first_byte(segment)):
             return None
         if self._reset or reassembler.fin:
@@ -149,16 +152,20 @@ class ObservedConnection:
         self._new_syns[segment.src] = segment
         return None
 
+    def _pair(self, segment: Segment) -> tuple[Direction, Direction]:
+        """The direction that a segment goes in, and the other one."""
+        here, there = self._here, self._there
+        return (here, there) if segment.src == here.src else (there, here)
+
     @property
     def finished(self) -> bool:
         """Whether nothing more will be said of either direction."""
-        return all(direction.stream.done for direction in self._directions.values())
+        return all(direction.stream.done for direction in self._directions)
 
     def segment(self, segment: Segment, stamp: Stamp) -> list[Found]:
         """Judge what a segment completes, in either direction."""
         found: list[Found] = []
-        mine = self._directions[segment.src, segment.dst]
-        other = self._directions[segment.dst, segment.src]
+        mine, other = self._pair(segment)
         flags = segment.flags
         if flags & SYN:
             self._opened(segment, mine)
@@ -168,7 +175,7 @@ class ObservedConnection:
             self._reset = True  # what it carries is no data
         elif segment.length or flags & FIN:
             found += [(mine, finding) for finding in mine.segment(segment, stamp)]
-        for direction in (other, mine):
+        for direction in other, mine:
             if direction.stream.waiting is not None:
                 found += [(direction, finding) for finding in direction.stream.proceed()]
         return found
@@ -182,17 +189,17 @@ class ObservedConnection:
 
     def give_up_waiting(self) -> Iterator[Found]:
         """Judge without the records that others wait for."""
-        for direction in self._directions.values():
+        for direction in self._directions:
             if direction.stream.waiting is not None:
                 for finding in direction.stream.give_up_waiting():
                     yield direction, finding
 
     def finish(self) -> Iterator[Found]:
         """What is left to say when the capture has ended."""
-        for direction in self._directions.values():
+        for direction in self._directions:
             for finding in direction.finish():
                 yield direction, finding
-        for direction in self._directions.values():
+        for direction in self._directions:
             for finding in direction.stream.proceed():
                 yield direction, finding
         yield from self.give_up_waiting()

@@ -165,22 +165,9 @@ class ObservedStream:
         """
         receiver = self._receiver
         at = 0
-        while receiver is not None and len(data) - at >= HEADER_LEN:
-            header = Header.unpack(data, at)
-            suite = SUITES.get(header.cipher_id)
-            if suite is None:
-                break
-            end = at + HEADER_LEN + suite.body_len(header.transport_len)
-            if end > len(data):
-                break
-            plaintext = receiver.next_of_epoch(header, data[at:end])
-            if plaintext is None:
-                break
+        while receiver is not None and (opened := receiver.next_of_epoch(data, at)) is not None:
+            header, plaintext, at = opened
             found.append(Finding(stamp, Verdict.OK, header, plaintext))
-            at = end
-            if header.flags & CLOSE:
-                self._place = _Place.CLOSED
-                break
         return at
 
     def proceed(self) -> Iterator[Finding]:

@@ -29,7 +29,7 @@ from .checks import (
     dgram_flags_and_length,
 )
 from .header import DEFAULT_PORT, HEADER_LEN, MAGIC_VERSION_LEN, Header, Transport
-from .inet import Datagram, Endpoint, Parser, Segment
+from .inet import SYN, Datagram, Endpoint, Parser, Segment
 from .keybox import KeyBox
 from .observed_connection import Found, ObservedConnection
 from .receiver import DgramReceiver, Receiver
@@ -100,7 +100,8 @@ class Observer:
         self._keybox = keybox
         self._window_ns = window_ns
         self._receivers: dict[bytes, Receiver] = {}
-        self._sockets: dict[tuple[Endpoint, Endpoint], DgramReceiver] = {}
+        self._sockets: dict[tuple[Endpoint, Endpoint], tuple[DgramReceiver, DgramReceiver]] = {}
+        """By source and destination: the sockets at the destination and at the source."""
         self._connections: dict[tuple[Endpoint, Endpoint], ObservedConnection] = {}
         """By both orders of the endpoints."""
         self._sweep_sockets_at = MAX_SOCKETS
@@ -161,7 +162,11 @@ class Observer:
         observations: list[Observation] = []
         connection = self._connections.get((segment.src, segment.dst))
         syn = None
-        if connection is not None and (syn := connection.successor(segment)) is not None:
+        if (
+            segment.flags & SYN
+            and connection is not None
+            and (syn := connection.successor(segment)) is not None
+        ):
             observations += self._finish(connection)
             connection = None
         if connection is None:
@@ -210,19 +215,23 @@ class Observer:
 
     @staticmethod
     def _stream_observations(found: Iterable[Found]) -> list[Observation]:
-        return [
-            Observation(
-                *finding.stamp,
-                Transport.STREAM,
-                direction.src,
-                direction.dst,
-                finding.header,
-                finding.verdict,
-                finding.plaintext,
-                finding.note,
+        observations = []
+        for direction, (stamp, verdict, header, plaintext, note) in found:
+            frame, time = stamp
+            observations.append(
+                Observation(
+                    frame,
+                    time,
+                    Transport.STREAM,
+                    direction.src,
+                    direction.dst,
+                    header,
+                    verdict,
+                    plaintext,
+                    note,
+                )
             )
-            for direction, finding in found
-        ]
+        return observations
 
     def _count_skipped(self, connection: ObservedConnection) -> None:
         if connection.skipped:
@@ -251,45 +260,54 @@ class Observer:
         cut_off = "the snapshot length cut it off"
         if length < HEADER_LEN:
             return Verdict.SHORT, None, ""
-        verdict = check_prefix(data) if len(data) >= MAGIC_VERSION_LEN else None
-        if verdict is not None or header is None:
-            return verdict, None, "" if verdict is not None else cut_off
-        shared = self._receiver(datagram.dst.address)
-        if shared is None:
-            verdict = (
-                check_suite(header, _POLICY)
-                or dgram_flags_and_length(header, length)
-                or check_perturbation(header)
-            )
-            return verdict, None, "" if verdict is not None else "no key box"
-        socket = self._socket(datagram.src, datagram.dst, shared, now)
+        if header is None or len(data) < length or self._keybox is None:
+            verdict = check_prefix(data) if len(data) >= MAGIC_VERSION_LEN else None
+            if verdict is not None or header is None:
+                return verdict, None, "" if verdict is not None else cut_off
+            if self._keybox is None:
+                verdict = (
+                    check_suite(header, _POLICY)
+                    or dgram_flags_and_length(header, length)
+                    or check_perturbation(header)
+                )
+                return verdict, None, "" if verdict is not None else "no key box"
+        receiving, sending = self._sockets_of(datagram, now)
         if len(data) < length:
-            verdict = socket.check(header, length, now, age=now)
+            verdict = receiving.check(header, length, now, age=now)
             return verdict, None, "" if verdict is not None else cut_off
         try:
-            outcome = socket.judge(header, data, now=now, age=now)
+            verdict, plaintext, _ = receiving.judge(header, data, now=now, age=now)
         except UnsupportedAlgorithm:
             return None, None, f"no crypto for {SUITES[header.cipher_id].name} on this system"
-        if outcome.verdict is Verdict.OK:
+        if verdict is Verdict.OK:
             # Only what is authentic was sealed by the sender; anyone can forge the rest.
-            sender = self._receiver(datagram.src.address)
-            assert sender is not None
-            self._socket(datagram.dst, datagram.src, sender, now).sent(
-                header.session_id, header.timestamp
-            )
-        return outcome.verdict, outcome.plaintext, ""
+            sending.sent(header.session_id, header.timestamp)
+        return verdict, plaintext, ""
 
-    def _socket(self, src: Endpoint, dst: Endpoint, shared: Receiver, now: int) -> DgramReceiver:
-        """The socket at *dst*, as far as it talks to *src*."""
-        socket = self._sockets.get((src, dst))
-        if socket is None:
+    def _sockets_of(self, datagram: Datagram, now: int) -> tuple[DgramReceiver, DgramReceiver]:
+        """The sockets at destination and source, as far as they talk to each other."""
+        src, dst = datagram.src, datagram.dst
+        sockets = self._sockets.get((src, dst))
+        if sockets is None:
             if len(self._sockets) >= self._sweep_sockets_at:
-                self._sockets = {
-                    pair: socket for pair, socket in self._sockets.items() if socket.reflects(now)
-                }
-                self._sweep_sockets_at = max(MAX_SOCKETS, 2 * len(self._sockets))
-            socket = self._sockets[src, dst] = DgramReceiver(shared)
-        return socket
+                self._sweep_sockets(now)
+            to, back = self._receiver(dst.address), self._receiver(src.address)
+            assert to is not None
+            assert back is not None
+            there = DgramReceiver(to)
+            here = there if src == dst else DgramReceiver(back)
+            sockets = self._sockets[src, dst] = there, here
+            self._sockets[dst, src] = here, there
+        return sockets
+
+    def _sweep_sockets(self, now: int) -> None:
+        """Let go of those that have nothing to remember."""
+        self._sockets = {
+            pair: sockets
+            for pair, sockets in self._sockets.items()
+            if any(socket.reflects(now) for socket in sockets)
+        }
+        self._sweep_sockets_at = max(MAX_SOCKETS, 2 * len(self._sockets))
 
     def _in_order(self, found: list[Observation], patience_ends: int) -> list[Observation]:
         """Hold back what comes behind a record that waits; release the rest."""

@@ -74,9 +74,15 @@ class DgramReceiver:
     def __init__(self, shared: Receiver) -> None:
         self._shared = shared
         self._sealed_with: dict[int, int] = {}
+        self._sealing_with = 0
+        """The newest of them."""
 
     def sent(self, session_id: int, now: int) -> None:
         """Note that this socket sealed a datagram with *session_id* at *now* (for REFLECT)."""
+        if session_id == self._sealing_with:
+            self._sealed_with[session_id] = now
+            return
+        self._sealing_with = session_id
         self._sealed_with.pop(session_id, None)  # so that the dict stays in order of time
         self._sealed_with[session_id] = now
         while (oldest := next(iter(self._sealed_with))) != session_id:
