@@ -57,11 +57,12 @@ class Direction:
     def segment(self, segment: Segment, stamp: Stamp) -> list[Finding]:
         """Take a segment's payload and FIN."""
         found: list[Finding] = []
+        flags = segment.flags
         pieces = self.reassembler.segment(
-            _first_byte(segment),
+            _first_byte(segment) if flags & SYN else segment.seq,
             segment.data,
             segment.length,
-            fin=bool(segment.flags & FIN),
+            fin=flags & FIN != 0,
             stamp=stamp,
         )
         for piece, _ in pieces:

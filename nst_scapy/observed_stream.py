@@ -79,6 +79,12 @@ class _Place(Enum):
     """Nothing more is looked at."""
 
 
+_OK = Verdict.OK
+_NEXT = _Place.NEXT
+_DONE = _Place.DONE
+"""Looked up once: a member of an enum takes longer to get than a record's checks to make."""
+
+
 class Roles(Protocol):
     """What is known of the sides of a connection."""
 
@@ -142,18 +148,20 @@ class ObservedStream:
 
     def feed(self, piece: Piece, stamp: Stamp) -> list[Finding]:
         """Judge what the next piece of the stream completes."""
-        self.sent = self.sent or not isinstance(piece, End)
+        if not self.sent:
+            self.sent = not isinstance(piece, End)
         found: list[Finding] = []
-        if self._place is _Place.DONE:
+        if self._place is _DONE:
             return found
         if (
-            self._place is _Place.NEXT
+            self._place is _NEXT
             and isinstance(piece, bytes)
             and not (self._buffer or self._queue or self._skip or self._searching)
         ):
-            piece = piece[self._next_of_epoch(piece, stamp, found) :]
-            if not piece:
+            taken = self._next_of_epoch(piece, stamp, found)
+            if taken == len(piece):
                 return found
+            piece = piece[taken:]
         self._queue.append((piece, stamp))
         found += self.proceed()
         return found
@@ -165,9 +173,12 @@ class ObservedStream:
         """
         receiver = self._receiver
         at = 0
-        while receiver is not None and (opened := receiver.next_of_epoch(data, at)) is not None:
+        while receiver is not None and at < len(data):
+            opened = receiver.next_of_epoch(data, at)
+            if opened is None:
+                break
             header, plaintext, at = opened
-            found.append(Finding(stamp, Verdict.OK, header, plaintext))
+            found.append(Finding(stamp, _OK, header, plaintext))
         return at
 
     def proceed(self) -> Iterator[Finding]:

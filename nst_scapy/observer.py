@@ -45,6 +45,10 @@ MAX_WAIT = 256
 """Frames that a bound reply waits for the record that it is bound to."""
 
 _POLICY = Policy()
+_OK = Verdict.OK
+_STREAM = Transport.STREAM
+_DGRAM = Transport.DGRAM
+"""Looked up once: a member of an enum takes longer to get than a record's checks to make."""
 
 _NO_HEADER = dict.fromkeys((*Header._fields, "session_id", "counter"))
 
@@ -222,7 +226,7 @@ class Observer:
                 Observation(
                     frame,
                     time,
-                    Transport.STREAM,
+                    _STREAM,
                     direction.src,
                     direction.dst,
                     header,
@@ -243,7 +247,7 @@ class Observer:
         return Observation(
             stamp.frame,
             stamp.time,
-            Transport.DGRAM,
+            _DGRAM,
             datagram.src,
             datagram.dst,
             header,
@@ -279,7 +283,7 @@ class Observer:
             verdict, plaintext, _ = receiving.judge(header, data, now=now, age=now)
         except UnsupportedAlgorithm:
             return None, None, f"no crypto for {SUITES[header.cipher_id].name} on this system"
-        if verdict is Verdict.OK:
+        if verdict is _OK:
             # Only what is authentic was sealed by the sender; anyone can forge the rest.
             sending.sent(header.session_id, header.timestamp)
         return verdict, plaintext, ""

@@ -15,6 +15,8 @@ from ..inet import Endpoint
 from ..observer import Observation
 from ..verdict import UNVERIFIED, Verdict
 
+_OK = Verdict.OK
+_STREAM = Transport.STREAM
 _NO_HEADER = "".join(f'"{name}": null, ' for name in (*Header._fields, "session_id", "counter"))
 
 
@@ -22,7 +24,7 @@ def json_line(observation: Observation) -> str:
     """One line, with its end."""
     frame, time, transport, src, dst, header, verdict, plaintext, note = observation
     text = "null" if plaintext is None else f'"{plaintext.hex()}"'
-    if verdict is Verdict.OK:
+    if verdict is _OK:
         outcome = f'"verdict": "OK", "plaintext": {text}, "unverified_plaintext": null'
     else:
         outcome = (
@@ -31,7 +33,7 @@ def json_line(observation: Observation) -> str:
         )
     return (
         f'{{"frame": {frame}, "time": {time}, '
-        f'"transport": "{"stream" if transport is Transport.STREAM else "dgram"}", '
+        f'"transport": "{"stream" if transport is _STREAM else "dgram"}", '
         f"{_ends(src, dst)}{_NO_HEADER if header is None else _fields(header)}{outcome}, "
         f'"note": {json.dumps(note) if note else _EMPTY}}}\n'
     )

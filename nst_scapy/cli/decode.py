@@ -3,11 +3,12 @@
 
 from __future__ import annotations
 
+import gc
 import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache
+from functools import lru_cache, partial
 
 import click
 
@@ -27,6 +28,9 @@ from ._summary import Summary
 _PREVIEW = 32
 """Bytes of plaintext that a line shows."""
 _MS = 1_000_000
+_GC_THRESHOLD = 50_000
+"""Objects; nothing that a record makes is in a cycle, so looking for some is mostly in vain."""
+_STREAM = Transport.STREAM
 _SUITE_NAMES = {int(suite.id): suite.name for suite in SUITES.values()}
 _SHOWN = bytes(c if 32 <= c < 127 else ord(".") for c in range(256))
 """Bytes as a line shows them."""
@@ -110,8 +114,12 @@ def command(
     a file that is not a capture or is damaged (what comes before the damage is decoded).
     """
     observer = Observer(load_keybox(keybox) if keybox else None, window_ns=window * _MS)
-    line: Callable[[Observation], str] = json_line if as_json else _text_line
+    line: Callable[[Observation], str] = json_line
+    if not as_json:
+        line = partial(_text_line, colour=sys.stdout.isatty())
     write = sys.stdout.write  # click.echo takes longer than opening a record
+    accepted = Verdict.OK
+    gc.set_threshold(_GC_THRESHOLD)
     total = 0
     others: Counter[str] = Counter()
     """What is not ``OK``; hashing a verdict takes time."""
@@ -127,7 +135,7 @@ def command(
             seen = selected(seen, conditions, plain, live=live)
             for observation in table.watch(seen) if table is not None else seen:
                 total += 1
-                if observation.verdict is not Verdict.OK:
+                if observation.verdict is not accepted:
                     others[observation.verdict or UNVERIFIED] += 1
                 write(line(observation))
     except CaptureError as error:
@@ -150,13 +158,13 @@ def _no_line(_: Observation) -> str:
     return ""
 
 
-def _text_line(observation: Observation) -> str:
+def _text_line(observation: Observation, *, colour: bool) -> str:
     frame, time, transport, src, dst, header, verdict, plaintext, note = observation
     words = [f"{frame:>6}  {_clock(time // NS)}.{time % NS:09}  {_ends(src, dst)}"]
-    words.append("stream" if transport is Transport.STREAM else "dgram")
+    words.append("stream" if transport is _STREAM else "dgram")
     if header is not None:
         words.append(_header_text(header))
-    words.append(_styled(verdict) if sys.stdout.isatty() else f"[{verdict or UNVERIFIED}]")
+    words.append(_styled(verdict) if colour else f"[{verdict or UNVERIFIED}]")
     if plaintext:
         words.append(_preview(plaintext))
     if note:
