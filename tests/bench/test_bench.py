@@ -1,0 +1,42 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The benchmark measures what it says it does: not how fast that is."""
+
+from __future__ import annotations
+
+import itertools
+import json
+
+from click.testing import CliRunner
+
+from fuzz.bench import codec, decode, measure, packets
+from fuzz.cli import group
+
+
+def test_ratios_are_of_rates() -> None:
+    def spin(count: int) -> measure.Work:
+        return lambda: sum(range(count))
+
+    contest = measure.Contest("ours", "peer", 0, 5.0, ours=spin(1000), peer=spin(20000))
+    rounds: list[None] = []
+    (result,) = measure.run([contest], 5, 0.002, lambda: rounds.append(None))
+    assert len(rounds) == len(result.ratios) == 5
+    assert result.met
+    assert result.spread[0] <= result.ratio <= result.spread[1]
+
+
+def test_every_contender_works() -> None:
+    for contest in itertools.chain(codec.contests(), packets.contests()):
+        assert contest.ours()
+        assert contest.peer()
+
+
+def test_captures_are_decoded() -> None:
+    runs = list(itertools.islice(decode.run(200, 10, 1), 2))
+    assert [run.output for run in runs] == ["text", "json"]
+    assert all(run.rate > 0 and run.peak_kib > 0 for run in runs)
+
+
+def test_the_command() -> None:
+    result = CliRunner().invoke(group, ["bench", "python", "packets", "--rounds", "2", "--json"])
+    assert result.exit_code in (0, 1)
+    assert json.loads(result.stdout)["ratios"]
