@@ -1,0 +1,81 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- The 48-byte record header and the suites' lengths (specification, sections 1 to 3).
+
+local use = ...
+if not use then return end
+
+local time = use("time")
+local M = {}
+
+M.LENGTH = 48
+M.PREFIX = 5 -- bytes of a stream record after which checks 2 and 3 are made
+M.MAGIC = "\190\239\019\055"
+M.VERSION = 1
+M.PORT = 48879
+M.MAX_STREAM_PAYLOAD = 16384
+M.MAX_KPOS = 32
+M.ZERO_SESSION = ("\0"):rep(6)
+
+M.DGRAM, M.REPLY, M.CLOSE, M.BOUND = 1, 2, 4, 8
+M.ALL_FLAGS = 15
+
+M.SUITES = {
+  { name = "AES_GCM", cipher = "aes", hash = "sha256", key_length = 32, gcm = true },
+  { name = "AES_CBC", cipher = "aes", hash = "sha256", key_length = 32, gcm = false },
+  { name = "SM4_GCM", cipher = "sm4", hash = "sm3", key_length = 16, gcm = true },
+  { name = "SM4_CBC", cipher = "sm4", hash = "sm3", key_length = 16, gcm = false },
+}
+
+-- Length of the body of a record of a known suite.
+function M.body_length(header)
+  local length = header.length
+  if M.SUITES[header.cipher_id].gcm then return length end
+  return length - length % 16 + 16
+end
+
+-- The header at position at (1-based) of data, which holds 48 bytes from there.
+-- Strings: raw (all 48 bytes), session, token, epoch (session and key parameters).
+function M.parse(data, at)
+  local raw = data:sub(at, at + 47)
+  local version, cipher_id, length_high, length_low = raw:byte(5, 8)
+  local counter_high, counter_low = raw:byte(23, 24)
+  local kpos, kval, kid_high, kid_low, f3, f2, f1, f0 = raw:byte(41, 48)
+  local session, params = raw:sub(17, 22), raw:sub(6, 6) .. raw:sub(41, 44)
+  return {
+    raw = raw,
+    version = version,
+    cipher_id = cipher_id,
+    length = length_high * 256 + length_low,
+    session = session,
+    counter = counter_high * 256 + counter_low,
+    token = raw:sub(25, 40),
+    kpos = kpos,
+    kval = kval,
+    kid = kid_high * 256 + kid_low,
+    flags = ((f3 * 256 + f2) * 256 + f1) * 256 + f0,
+    params = params,
+    epoch = session .. params,
+  }
+end
+
+-- Whether the header has this flag, one of the four above.
+function M.has(header, flag)
+  return header.flags % (2 * flag) >= flag
+end
+
+-- When the record was sealed.
+function M.timestamp(header)
+  local timestamp = header.timestamp
+  if not timestamp then
+    timestamp = time.from_bytes(header.raw:byte(9, 16))
+    header.timestamp = timestamp
+  end
+  return timestamp
+end
+
+-- The header with a zero token.
+function M.zero_token(header)
+  return header.raw:sub(1, 24) .. ("\0"):rep(16) .. header.raw:sub(41, 48)
+end
+
+return M
