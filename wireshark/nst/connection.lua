@@ -1,0 +1,171 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- A captured TCP connection: both directions, their roles, and where a new one begins.
+-- nst_scapy/observed_connection.py is the model.
+--
+-- Endpoints are strings. A segment is { src, dst, seq, ack, syn, is_ack, fin, rst, data,
+-- length }.
+
+local use = ...
+if not use then return end
+
+local H = use("header")
+local observed_stream = use("observed_stream")
+local reassembly = use("reassembly")
+local M = {}
+
+-- Sequence number of the first payload byte: a SYN takes up one before it.
+local function first_byte(segment)
+  return (segment.seq + (segment.syn and 1 or 0)) % 4294967296
+end
+
+local Direction = {}
+Direction.__index = Direction
+
+local Connection = {}
+Connection.__index = Connection
+
+local function new_direction(connection, src, dst, env, streams)
+  local self = setmetatable({
+    connection = connection, src = src, dst = dst, reassembler = reassembly.new(),
+  }, Direction)
+  self.stream = observed_stream.new(env, streams, self)
+  return self
+end
+
+-- Whether the record with this header arrives at the acceptor.
+function Direction:to_acceptor(header)
+  local connection = self.connection
+  local src, dst = self.src, self.dst
+  if connection.connected[dst] then return false end
+  if connection.connected[src] or connection.accepted[dst] then return true end
+  if connection.accepted[src] then return false end
+  if connection.acceptor then return connection.acceptor == dst end
+  return not H.has(header, H.REPLY)
+end
+
+-- Take the roles from a record, if no earlier one has told them.
+function Direction:settle(header)
+  local connection = self.connection
+  connection.acceptor = connection.acceptor or (H.has(header, H.REPLY) and self.src or self.dst)
+end
+
+-- A sink for the reassembler's pieces: what they complete is judged at stamp.
+function Direction:sink(stamp, out)
+  local findings = {}
+  return function(kind, value, offset)
+    self.stream:feed(kind, value, offset, stamp, findings)
+    self:emit(findings, out)
+  end
+end
+
+-- Move findings to out, with their direction.
+function Direction:emit(findings, out)
+  for i = 1, #findings do
+    findings[i].direction = self
+    out[#out + 1], findings[i] = findings[i], nil
+  end
+end
+
+-- tables(endpoint) gives the replay table of an endpoint's address.
+function M.new(first, env, tables)
+  local src, dst = first.src, first.dst
+  local self = setmetatable({
+    directions = {},  -- by sender
+    list = {},        -- the same, in order
+    connected = {},   -- who sent a SYN without ACK: initiators, both at a simultaneous open
+    accepted = {},    -- who sent a SYN with ACK
+    acceptor = nil,   -- who accepted, by a record's flags, where no SYN was captured
+    reset = false,
+    new_syns = {},    -- SYNs seen in this connection that may begin another one
+  }, Connection)
+  local here = new_direction(self, src, dst, env, tables(dst))
+  self.directions[src], self.list[1] = here, here
+  if src ~= dst then
+    local there = new_direction(self, dst, src, env, tables(src))
+    self.directions[dst], self.list[2] = there, there
+    here.stream.peer, there.stream.peer = there.stream, here.stream
+  end
+  return self
+end
+
+-- The frame of the earliest record that waits for one of the other direction.
+function Connection:waiting()
+  local earliest
+  for _, direction in ipairs(self.list) do
+    local stamp = direction.stream.waiting
+    if stamp and (not earliest or stamp.frame < earliest) then earliest = stamp.frame end
+  end
+  return earliest
+end
+
+-- The SYN of a later connection of the same endpoints, if segment shows one. A SYN alone
+-- replaces only a connection that its sender is done with, for anyone can inject one;
+-- otherwise the answer to it does.
+function Connection:successor(segment)
+  if not segment.syn then return end
+  if segment.is_ack then
+    local syn = self.new_syns[segment.dst]
+    return syn and first_byte(syn) == segment.ack and syn or nil
+  end
+  local reassembler = self.directions[segment.src].reassembler
+  if not reassembler.base or reassembler.base == first_byte(segment) then return end
+  if self.reset or reassembler.fin then return segment end
+  self.new_syns[segment.src] = segment
+end
+
+-- Judge what a segment completes, in either direction.
+function Connection:segment(segment, stamp, out)
+  local mine, other = self.directions[segment.src], self.directions[segment.dst]
+  if segment.syn then self:opened(segment, mine) end
+  if segment.is_ack then other.reassembler:acknowledge(segment.ack, other:sink(stamp, out)) end
+  if segment.length > 0 or segment.fin then
+    mine.reassembler:segment(first_byte(segment), segment.data, segment.length, segment.fin,
+      mine:sink(stamp, out))
+  end
+  if segment.rst then
+    self.reset = true
+    -- No host waits for anything of this connection any more.
+    self:finish_holes(stamp, out)
+  end
+  for _, direction in ipairs { other, mine } do
+    if direction.stream.waiting then self:proceed(direction, "proceed", out) end
+  end
+end
+
+function Connection:opened(segment, mine)
+  local start = first_byte(segment)
+  mine.reassembler:start(start)
+  if mine.reassembler.base == start then
+    local who = segment.is_ack and self.accepted or self.connected
+    who[segment.src] = true
+    mine.stream:begin()
+  end
+end
+
+function Connection:proceed(direction, method, out)
+  local findings = {}
+  direction.stream[method](direction.stream, findings)
+  direction:emit(findings, out)
+end
+
+function Connection:finish_holes(stamp, out)
+  for _, direction in ipairs(self.list) do
+    direction.reassembler:finish(direction:sink(stamp, out))
+  end
+end
+
+-- Judge without the records that others wait for.
+function Connection:give_up_waiting(out)
+  for _, direction in ipairs(self.list) do
+    if direction.stream.waiting then self:proceed(direction, "give_up_waiting", out) end
+  end
+end
+
+-- What is left to say when nothing more will come.
+function Connection:finish(stamp, out)
+  self:finish_holes(stamp, out)
+  for _, direction in ipairs(self.list) do self:proceed(direction, "proceed", out) end
+  self:give_up_waiting(out)
+end
+
+return M

@@ -1,0 +1,364 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- One direction of a captured stream, from bytes to records to verdicts (specification,
+-- section 8, Observers). nst_scapy/observed_stream.py is the model, and says why.
+--
+-- A finding is { verdict = a name, or nil for unverified; stamp; header; bytes = what is
+-- there of the record; start = its stream offset; plaintext; note; earlier = a frame }.
+
+local use = ...
+if not use then return end
+
+local H = use("header")
+local checks = use("checks")
+local stream = use("stream")
+local M = {}
+
+-- What is known of the place of the next record in its direction.
+local FIRST, PERHAPS_FIRST, NEXT, UNKNOWN, FAILED, CLOSED, DONE =
+  "first", "perhaps first", "next", "unknown", "failed", "closed", "done"
+
+local Stream = {}
+Stream.__index = Stream
+
+-- direction has to_acceptor(header) and settle(header); table is that of the destination.
+function M.new(env, table, direction)
+  local self = setmetatable({
+    env = env, table = table, direction = direction,
+    place = PERHAPS_FIRST,
+    buffer = "",        -- bytes not judged yet
+    chunks = nil,       -- more of them, not joined yet
+    size = 0,           -- of both
+    need = 0,           -- bytes without which nothing can be said
+    at = 0,             -- stream offset of the buffer
+    skip = 0,           -- bytes to pass over to the end of a record captured in part
+    queue = {}, queued = 0,
+    skipped = 0,        -- bytes passed over in search of a record
+  }, Stream)
+  self.peer = self
+  return self
+end
+
+-- The stream begins here: its SYN was captured.
+function Stream:begin()
+  if self.place == PERHAPS_FIRST and not self.fed then self.place = FIRST end
+end
+
+-- Judge what the next piece of the stream completes; findings are added to out.
+function Stream:feed(kind, value, offset, stamp, out)
+  self.fed = true
+  if self.place == DONE then return end
+  if self.waiting then
+    self.queued = self.queued + 1
+    self.queue[self.queued] = { kind, value, offset, stamp }
+  else
+    self:take(kind, value, offset, stamp, out)
+  end
+end
+
+-- Go on, if the token waited for has come.
+function Stream:proceed(out)
+  if not self.waiting or self:awaits_token() then return end
+  local stamp = self.waiting
+  self.waiting = nil
+  self:steps(stamp, out)
+  local queue, queued = self.queue, self.queued
+  self.queue, self.queued = {}, 0
+  for i = 1, queued do
+    local piece = queue[i]
+    self:feed(piece[1], piece[2], piece[3], piece[4], out)
+  end
+end
+
+-- Judge without the token waited for.
+function Stream:give_up_waiting(out)
+  self.gave_up_waiting = true
+  self:proceed(out)
+end
+
+function Stream:take(kind, value, offset, stamp, out)
+  if kind == "data" then
+    if self.size == 0 then
+      self.buffer, self.at = value, offset
+    else
+      self.chunks = self.chunks or { self.buffer }
+      self.chunks[#self.chunks + 1] = value
+    end
+    self.size = self.size + #value
+    self:steps(stamp, out)
+  elseif kind == "missing" then
+    self:lose(value, stamp, out)
+  else
+    self:ended(stamp, out)
+  end
+end
+
+-- The bytes at hand, joined.
+function Stream:data()
+  if self.chunks then self.buffer, self.chunks = table.concat(self.chunks), nil end
+  return self.buffer
+end
+
+-- Drop the first n bytes.
+function Stream:drop(n)
+  n = math.min(n, self.size)
+  self.buffer = n >= self.size and "" or self:data():sub(n + 1)
+  self.chunks = nil
+  self.at, self.size, self.need = self.at + n, self.size - n, 0
+end
+
+function Stream:awaits_token()
+  local peer = self.peer
+  return not peer.first_token and not (peer.first_lost or self.gave_up_waiting)
+end
+
+function Stream:steps(stamp, out)
+  while self.size >= self.need do
+    local finding = self:step(stamp)
+    if not finding then return end
+    out[#out + 1] = finding
+  end
+end
+
+-- n bytes are needed to go on.
+function Stream:wait_for(n)
+  self.need = n
+end
+
+-- Judge one record if enough of it is there to do so.
+function Stream:step(stamp)
+  if self.place == CLOSED and self.size > 0 then
+    local finding = { verdict = "SEQUENCE", stamp = stamp, bytes = self:data(), start = self.at }
+    self:done()
+    return finding
+  end
+  if self.place == DONE then return self:drop(self.size) end
+  if self.skip > 0 then
+    local passed = math.min(self.skip, self.size)
+    self.skip = self.skip - passed
+    self:drop(passed)
+  end
+  if self.searching and not self:find_header() then return end
+  if not self.header then
+    if self.size < H.PREFIX then return self:wait_for(H.PREFIX) end
+    local data = self:data()
+    local verdict, earlier = checks.prefix(data, 1), nil
+    if verdict == "MAGIC" and self.place == PERHAPS_FIRST then
+      -- The capture begins inside a record.
+      self.place, self.first_lost, self.searching = UNKNOWN, true, true
+      return self:step(stamp)
+    end
+    local header = self.size >= H.LENGTH and H.parse(data, 1) or nil
+    if not verdict then
+      if not header then return self:wait_for(H.LENGTH) end
+      verdict, earlier = self:check(header, stamp)
+      if self.waiting then return end
+    end
+    if verdict then return self:fail(verdict, header, stamp, nil, earlier) end
+    self.header = header
+  end
+  return self:complete(stamp)
+end
+
+-- Drop all before the next header that passes checks 2 to 8.
+function Stream:find_header()
+  local data, at, found = self:data(), 1, false
+  while true do
+    local hit = data:find(H.MAGIC, at, true)
+    if not hit then
+      at = math.max(at, #data - #H.MAGIC + 2)
+      break
+    end
+    at = hit
+    if #data - at + 1 < H.LENGTH then break end
+    local header = H.parse(data, at)
+    if not checks.prefix(data, at) and not self:check_form(header) and not self:check_key(header) then
+      found = true
+      break
+    end
+    at = at + 1
+  end
+  self.skipped = self.skipped + at - 1
+  self:drop(at - 1)
+  self.searching = not found
+  return found
+end
+
+-- Checks 4 to 7.
+function Stream:check_form(header)
+  return checks.suite(header) or checks.stream_form(header, self.direction:to_acceptor(header))
+    or checks.perturbation(header)
+end
+
+-- Check 8, and what of SEQUENCE holds at any place.
+function Stream:check_key(header)
+  local box = self.env.box()
+  if not box then return end
+  return checks.kid(header, box) or (header.session == H.ZERO_SESSION and "SEQUENCE" or nil)
+end
+
+-- Checks 4 to 12, as many as apply; sets waiting if they cannot be made yet.
+function Stream:check(header, stamp)
+  local verdict = self:check_form(header)
+  if verdict then
+    self.first_lost = true
+    return verdict
+  end
+  self.direction:settle(header)
+  if self.place == FIRST then self.first_token = header.token end
+  if not self.env.box() then return end
+  self.receiver = self.receiver
+    or stream.new(self.env, self.table, self.direction:to_acceptor(header))
+  if (self.place == FIRST or self.place == PERHAPS_FIRST) and H.has(header, H.BOUND) then
+    if self:awaits_token() then
+      self.waiting = stamp
+      return
+    end
+    local token = self.peer.first_token
+    if not token and (self.peer.fed or self.peer.place ~= FIRST) then
+      -- Something was sent; without the token the record cannot be opened.
+      token, self.unbound = "", true
+    end
+    if token then self.receiver:sent_first(token) end
+  end
+  if self.place == FIRST or self.place == NEXT then return self.receiver:check(header, stamp) end
+  return self:check_key(header)
+end
+
+-- Open the record whose header is there, when its body is.
+function Stream:complete(stamp)
+  local header = self.header
+  local length = H.LENGTH + H.body_length(header)
+  if self.size < length then return self:wait_for(length) end
+  local record, start = self:data(), self.at
+  if #record > length then record = record:sub(1, length) end
+  self:drop(length)
+  self.header = nil
+  local finding = self:open(header, record, stamp)
+  finding.bytes, finding.start = record, start
+  return finding
+end
+
+function Stream:open(header, record, stamp)
+  local receiver = self.receiver
+  if not receiver then return self:unverified(header, stamp, nil, "no key box") end
+  local body = record:sub(H.LENGTH + 1)
+  if self.place == PERHAPS_FIRST then
+    local first, why = self:opens_as_first(header, body)
+    if why then return self:unverified(header, stamp, nil, why) end
+    if first then
+      self.place, self.first_token = FIRST, header.token
+      local verdict, earlier = receiver:check(header, stamp)
+      if verdict then return self:fail(verdict, header, stamp, record, earlier) end
+    else
+      self.place, self.first_lost = UNKNOWN, true
+    end
+  end
+  local note = "the record before was not captured"
+  if self.place == FAILED then
+    note = "the receiver stopped at an earlier record"
+  elseif self.place == FIRST or self.place == NEXT then
+    if not self.unbound then
+      local plaintext, verdict, detail = receiver:open(header, body, stamp)
+      if plaintext then
+        self.place = H.has(header, H.CLOSE) and CLOSED or NEXT
+        return { verdict = "OK", stamp = stamp, header = header, plaintext = plaintext }
+      end
+      if not verdict then return self:unverified(header, stamp, nil, detail) end
+      return self:fail(verdict, header, stamp, record, detail)
+    end
+    self.unbound = false
+    note = "the initiator's first record was not captured"
+  end
+  local epoch, why = self.env.epoch(self.env.box(), header)
+  if not epoch then return self:unverified(header, stamp, nil, why) end
+  return self:unverified(header, stamp, epoch:decrypt(header, body), note)
+end
+
+-- Whether the token says that this is the first record of its direction; or nil and why
+-- that cannot be told.
+function Stream:opens_as_first(header, body)
+  local chain = ""
+  if header.counter ~= 0 then return false end
+  if H.has(header, H.BOUND) then
+    chain = self.peer.first_token
+    if not chain then return false end
+  end
+  local epoch, why = self.env.epoch(self.env.box(), header)
+  if not epoch then return nil, why end
+  local _, verdict = epoch:open(header, body, chain)
+  return verdict ~= "AUTH"
+end
+
+-- The finding on a whole record without a verdict; the next one follows it.
+function Stream:unverified(header, stamp, plaintext, note)
+  if self.place == FAILED then
+    self.searching = true
+  elseif H.has(header, H.CLOSE) then
+    self:done()
+  else
+    self.place = NEXT
+    if self.receiver then self.receiver:resume(header, stamp) end
+  end
+  return { stamp = stamp, header = header, plaintext = plaintext, note = note }
+end
+
+-- The one verdict other than OK that the direction gets. record is nil if its bytes are
+-- still in the buffer.
+function Stream:fail(verdict, header, stamp, record, earlier)
+  self.place, self.searching = FAILED, true
+  local finding = { verdict = verdict, stamp = stamp, header = header, earlier = earlier,
+    bytes = record, start = self.at }
+  if not record then
+    finding.bytes = header and header.raw or self:data()
+    local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
+    self:drop(known and H.LENGTH or 1)
+  elseif checks.NUMBER[verdict] < checks.NUMBER.AUTH then
+    -- The record was taken out before it turned out to be the first one: as the model
+    -- does, look for the next one behind another header's length of bytes.
+    self:drop(H.LENGTH)
+  end
+  return finding
+end
+
+-- Pass over length bytes that were not captured.
+function Stream:lose(length, stamp, out)
+  if self.place == CLOSED or self.place == DONE then return end
+  local header, at_hand = self.header, self.size
+  if header then
+    self.skip = H.LENGTH + H.body_length(header) - at_hand
+    if self.place ~= FAILED then
+      out[#out + 1] = { stamp = stamp, header = header, bytes = self:data(), start = self.at,
+        note = "a part of it was not captured" }
+    end
+  end
+  self.header = nil
+  self:drop(self.size)
+  if length > self.skip or self.searching then
+    self.skip, self.searching = 0, true
+  else
+    self.skip = self.skip - length
+  end
+  if not self.first_token then self.first_lost = true end
+  if self.place ~= FAILED then self.place = UNKNOWN end
+end
+
+-- Judge TCP's FIN.
+function Stream:ended(stamp, out)
+  local place = self.place
+  local judged = place == FAILED or place == CLOSED or place == DONE
+  -- Behind a gap the CLOSE may have been in it, unless a record is cut in two.
+  local sure = place == FIRST or place == NEXT or self.header
+  if self.env.box() and not judged and sure and not self.searching then
+    out[#out + 1] = { verdict = "TRUNCATED", stamp = stamp, header = self.header,
+      bytes = self:data(), start = self.at }
+  end
+  self:done()
+end
+
+function Stream:done()
+  self.place, self.header = DONE, nil
+  self:drop(self.size)
+  self.queue, self.queued = {}, 0
+end
+
+return M

@@ -1,0 +1,103 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- The observer: verdicts on a capture, from outside (specification, section 8,
+-- Observers). nst_scapy/observer.py is the model. Nothing here knows of Wireshark.
+--
+-- env is { box() -> key box or nil, epoch(box, header) -> epoch or nil and why,
+-- window = { s, ns } }. An endpoint is a string; address(endpoint) gives its address.
+
+local use = ...
+if not use then return end
+
+local connection = use("connection")
+local dgram = use("dgram")
+local M = {}
+
+local MAX_WAIT = 256 -- frames that a bound reply waits for the record that it is bound to
+
+local Observer = {}
+Observer.__index = Observer
+
+function M.new(env, address)
+  local self = setmetatable({
+    env = env,
+    stream_tables = {}, dgram_tables = {}, -- by address
+    sockets = {},
+    connections = {},
+    waiting = {},
+  }, Observer)
+  local function table_of(tables, endpoint)
+    local key = address(endpoint)
+    local found = tables[key]
+    if not found then
+      found = {}
+      tables[key] = found
+    end
+    return found
+  end
+  self.stream_table = function(endpoint) return table_of(self.stream_tables, endpoint) end
+  self.dgram_table = function(endpoint) return table_of(self.dgram_tables, endpoint) end
+  return self
+end
+
+-- Judge what a TCP segment completes (as in connection.lua); stamp is { frame, time }.
+-- Findings are added to out, each with its direction.
+function Observer:segment(segment, stamp, out)
+  local src, dst = segment.src, segment.dst
+  local key = src < dst and src .. dst or dst .. src
+  local found = self.connections[key]
+  local syn = found and found:successor(segment)
+  if syn then
+    found:finish(stamp, out)
+    self.waiting[found] = nil
+    found = nil
+  end
+  if not found then
+    found = connection.new(segment, self.env, self.stream_table)
+    self.connections[key] = found
+    if syn and syn ~= segment then found:segment(syn, stamp, out) end
+  end
+  found:segment(segment, stamp, out)
+  if next(self.waiting) or found:waiting() then
+    self.waiting[found] = found:waiting() and true or nil
+    self:lose_patience(stamp, out)
+  end
+  return found.directions[src]
+end
+
+function Observer:lose_patience(stamp, out)
+  local over = {}
+  for waiting in pairs(self.waiting) do
+    if waiting:waiting() < stamp.frame - MAX_WAIT then over[#over + 1] = waiting end
+  end
+  table.sort(over, function(a, b) return a:waiting() < b:waiting() end)
+  for _, waiting in ipairs(over) do
+    waiting:give_up_waiting(out)
+    if not waiting:waiting() then self.waiting[waiting] = nil end
+  end
+end
+
+-- The socket at dst, as far as it talks to src.
+function Observer:socket(src, dst)
+  local key = src .. dst
+  local found = self.sockets[key]
+  if not found then
+    found = dgram.new(self.env, self.dgram_table(dst))
+    self.sockets[key] = found
+  end
+  return found
+end
+
+-- Judge a unicast datagram; returns its finding.
+function Observer:datagram(src, dst, data, length, stamp)
+  local finding = self:socket(src, dst):judge(data, length, stamp, self:socket(dst, src))
+  finding.direction = { src = src, dst = dst }
+  return finding
+end
+
+-- What is left to say when the capture has ended.
+function Observer:finish(stamp, out)
+  for _, found in pairs(self.connections) do found:finish(stamp, out) end
+  self.waiting = {}
+end
+
+return M

@@ -1,0 +1,143 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- One direction of a captured TCP connection, put in order, whatever Wireshark's own
+-- setting for out-of-order segments: verdicts depend on the order of the bytes.
+--
+-- A capture, unlike a host, can miss bytes for good. Wireshark does not say when a
+-- capture ends, and what waits behind a hole is not shown, so holes are given up as
+-- soon as it is safe: shortly after the other side has acknowledged the bytes, or, if
+-- nothing tells what it has, after a few more segments.
+
+local use = ...
+if not use then return end
+
+local M = {}
+
+local MAX_HELD_BYTES = 8 * 1048576
+local MAX_HELD_SEGMENTS = 8192
+local PATIENCE = 3         -- segments of the connection, once the bytes were acknowledged
+local PATIENCE_NO_ACK = 16 -- segments held, while nothing was acknowledged
+local PATIENCE_ONE_WAY = 4 -- segments held, while the other side was never seen
+local MAX_AHEAD = 1073741824 -- no window is larger (RFC 7323, 2.3)
+
+local Reassembler = {}
+Reassembler.__index = Reassembler
+
+function M.new()
+  return setmetatable({
+    base = nil,       -- sequence number of stream offset 0
+    next = 0,         -- stream offset of the next piece
+    held = {},        -- early segments, by offset; of equals, the first one first
+    held_bytes = 0,
+    acked = 0,
+    peer_seen = false,
+    patience = PATIENCE,
+    fin = nil,        -- stream offset of the FIN
+    ended = false,
+  }, Reassembler)
+end
+
+-- Set the sequence number of the first byte, if none is known yet.
+function Reassembler:start(seq)
+  self.base = self.base or seq
+end
+
+-- The stream offset nearest to where we are, for a 32-bit sequence number.
+function Reassembler:offset(seq)
+  local ahead = (seq - self.base - self.next) % 4294967296
+  if ahead >= 2147483648 then ahead = ahead - 4294967296 end
+  return self.next + ahead
+end
+
+-- Note that the receiver has acknowledged all before ack. sink(kind, value, offset) takes
+-- the pieces: "data" and a string, "missing" and a length, or "end".
+function Reassembler:acknowledge(ack, sink)
+  self.peer_seen = true
+  if not self.base then return end
+  local offset = self:offset(ack)
+  if offset > self.acked then self.acked = offset end
+  if #self.held > 0 then self:lose_patience(sink) end
+end
+
+-- Take a segment of length bytes, the first ones of which are data.
+function Reassembler:segment(seq, data, length, fin, sink)
+  self:start(seq)
+  local offset = self:offset(seq)
+  if self.ended or offset - self.next > MAX_AHEAD then return end
+  if fin and not self.fin then self.fin = offset + length end
+  if length > 0 and offset + length > self.next then
+    local held = self.held
+    local at = #held + 1
+    while at > 1 and held[at - 1].offset > offset do at = at - 1 end
+    table.insert(held, at, { offset = offset, data = data, length = length })
+    self.held_bytes = self.held_bytes + #data
+  end
+  self:drain(sink)
+  if #self.held > 0 then self:lose_patience(sink) end
+end
+
+-- Give up what has not come.
+function Reassembler:finish(sink)
+  while #self.held > 0 do self:skip_hole(sink) end
+end
+
+function Reassembler:lose_patience(sink)
+  if self.acked > self.next then self.patience = self.patience - 1 end
+  while #self.held > 0 and self:hopeless() do self:skip_hole(sink) end
+end
+
+-- Whether the bytes before what is held are not worth waiting for.
+function Reassembler:hopeless()
+  local held = #self.held
+  if self.patience <= 0 or self.held_bytes > MAX_HELD_BYTES or held > MAX_HELD_SEGMENTS then
+    return true
+  end
+  if self.fin and self.acked > self.fin then return true end -- all of the stream was received
+  if self.acked > 0 then return false end
+  return held > (self.peer_seen and PATIENCE_NO_ACK or PATIENCE_ONE_WAY)
+end
+
+function Reassembler:skip_hole(sink)
+  local offset = self.held[1].offset
+  local missing, at = offset - self.next, self.next
+  self.next = offset
+  sink("missing", missing, at)
+  self:drain(sink)
+end
+
+-- Give out what follows on.
+function Reassembler:drain(sink)
+  local held = self.held
+  local taken = 0
+  local moved = false
+  while held[taken + 1] and held[taken + 1].offset <= self.next do
+    taken = taken + 1
+    local segment = held[taken]
+    local data, length = segment.data, segment.length
+    self.held_bytes = self.held_bytes - #data
+    local seen = self.next - segment.offset
+    if seen < length then
+      moved = true
+      self.next = segment.offset + length
+      if seen < #data then
+        sink("data", seen > 0 and data:sub(seen + 1) or data, segment.offset + seen)
+      end
+      if #data < length then
+        local from = math.max(seen, #data)
+        sink("missing", length - from, segment.offset + from)
+      end
+    end
+  end
+  if taken == #held then
+    self.held = {}
+  elseif taken > 0 then
+    self.held = { table.unpack(held, taken + 1) }
+  end
+  if moved then self.patience = PATIENCE end
+  if self.fin and self.next >= self.fin and not self.ended then
+    self.ended = true
+    self.held, self.held_bytes = {}, 0
+    sink("end", 0, self.next)
+  end
+end
+
+return M
