@@ -1,0 +1,191 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- Segments. Records are put together here, not by Wireshark's desegmentation: that would
+-- lose what follows a hole, and hand over bytes in the order of capture. Segments without
+-- payload count too (SYN, FIN, acknowledgements), and those that Wireshark holds back
+-- itself (tcp.reassemble_out_of_order): they come by the post-dissector.
+
+local use = ...
+if not use then return end
+
+local H = use("header")
+local session_module = use("session")
+local tree_module = use("tree")
+local udp = use("dissect_udp")
+local bits = use("bits")
+local M = {}
+
+local tcp_header, tcp_stream = Field.new("tcp"), Field.new("tcp.stream")
+local tcp_length, tcp_payload = Field.new("tcp.len"), Field.new("tcp.payload")
+
+-- The segment of the packet in hand, without its data.
+local function parse(pinfo)
+  local header = tcp_header()
+  if not header then return end
+  local range = header.range
+  if range:len() < 20 then return end
+  local raw = range:raw(0, 14)
+  local flags = raw:byte(14)
+  return {
+    src = session_module.endpoint(pinfo.src, pinfo.src_port),
+    dst = session_module.endpoint(pinfo.dst, pinfo.dst_port),
+    seq = bits.word(raw, 5), ack = bits.word(raw, 9),
+    fin = flags % 2 == 1, syn = flags % 4 >= 2, rst = flags % 8 >= 4, is_ack = flags % 32 >= 16,
+  }
+end
+
+local Tcp = {}
+Tcp.__index = Tcp
+
+function M.new(nst, fields, settings, session)
+  local self = setmetatable({
+    nst = nst, F = fields.F, E = fields.E, session = session,
+    drawer = tree_module.new(nst, fields, settings),
+    is_port = function() return false end, -- set by register.lua
+  }, Tcp)
+  self.segment = function(...) return self:dissect(...) end
+  return self
+end
+
+-- Judge what the segment completes; returns the frame's result.
+function Tcp:judge(segment, conversation, pinfo)
+  local session = self.session
+  local stamp = { frame = pinfo.number, time = udp.now() }
+  local findings = {}
+  local observer = session.observer
+  if not conversation.index then
+    session:number(conversation)
+    for _, early in ipairs(conversation.early or {}) do
+      observer:segment(early.segment, early.stamp, findings)
+    end
+    conversation.early = nil
+  end
+  local direction = observer:segment(segment, stamp, findings)
+  for _, finding in ipairs(findings) do session:note(finding, conversation) end
+  session.last_stamp = stamp
+  local reassembler, stream = direction.reassembler, direction.stream
+  local result = { findings = findings, offset = 0 }
+  if segment.length > 0 and reassembler.base then
+    result.offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
+    local ending = result.offset + segment.length
+    if reassembler.next < ending then
+      result.held = reassembler.held[1] and reassembler.held[1].offset - reassembler.next
+    elseif reassembler.next == ending then
+      self:describe_rest(result, stream, #segment.data)
+    end
+  end
+  return result
+end
+
+-- What the end of the segment is, that no finding covers.
+function Tcp:describe_rest(result, stream, length)
+  result.skipped = stream.skipped - (stream.skipped_shown or 0)
+  stream.skipped_shown = stream.skipped
+  if stream.size > 0 then
+    result.rest = math.min(stream.size, length)
+    result.have, result.need = stream.size, stream.need
+    if stream.waiting then result.need = nil end
+    if stream.searching then result.have = nil end
+  end
+end
+
+function Tcp:draw(tree, tvb, result, pinfo, payload)
+  local drawer = self.drawer
+  for _, finding in ipairs(result.findings) do
+    local range
+    local start = finding.start and finding.start - result.offset
+    local bytes = finding.bytes
+    if tvb and bytes and #bytes > 0 and start and start >= 0 and start + #bytes <= #payload
+      and payload:sub(start + 1, start + #bytes) == bytes then
+      range = tvb(start, #bytes)
+    end
+    drawer:record(tree, range, finding, pinfo)
+  end
+  local text
+  if tvb and result.held then
+    text = ("[held: %d bytes before it are missing]"):format(result.held)
+    local item = tree:add(self.nst, tvb()):append_text(", " .. text)
+    item:add_proto_expert_info(self.E.held)
+  elseif tvb and result.rest and result.rest <= tvb:len() then
+    local range = tvb(tvb:len() - result.rest, result.rest)
+    if result.have then
+      text = result.need and ("[%d of %d bytes of a record]"):format(result.have, result.need)
+        or "[waits for the record that it is bound to]"
+      if result.need and result.need <= H.LENGTH then
+        text = ("[%d bytes of a record]"):format(result.have)
+      end
+      local item = tree:add(self.nst, range):append_text(", " .. text)
+      item:add(self.F.segment, range)
+    else
+      text = "[no record found]"
+      local item = tree:add(self.nst, range):append_text(", " .. text)
+      item:add(self.F.ignored, range)
+    end
+  end
+  if #result.findings > 0 or text then
+    tree_module.columns(pinfo, result.findings, text)
+  elseif tvb then
+    tree_module.columns(pinfo, {}, "[nothing new]")
+  end
+end
+
+-- A segment with payload that Wireshark hands to this dissector.
+function Tcp:dissect(tvb, pinfo, tree)
+  local stream = tcp_stream()
+  local session = self.session
+  if udp.quoted() or not stream then
+    tree:add(self.nst, tvb())
+    return tvb:len()
+  end
+  local key = "t" .. pinfo.number .. "." .. stream.value
+  local result = session.results[key]
+  local payload = tvb:raw()
+  if not result and not pinfo.visited then
+    local segment = parse(pinfo)
+    if not segment then return 0 end
+    local conversation = session:conversation("tcp", stream.value)
+    segment.data, segment.length = payload, tvb:reported_len()
+    result = self:judge(segment, conversation, pinfo)
+    session.results[key] = result
+  end
+  if result then
+    self:draw(tree, tvb, result, pinfo, payload)
+  else
+    tree:add(self.nst, tvb())
+  end
+  return tvb:len()
+end
+
+-- Any other segment of an NST connection, or that may become one.
+function Tcp:post(_, pinfo, tree)
+  local stream = tcp_stream()
+  if not stream then return end
+  local session = self.session
+  local key = "t" .. pinfo.number .. "." .. stream.value
+  local result = session.results[key]
+  if pinfo.visited then
+    if result and result.late then self:draw(tree, nil, result, pinfo) end
+    return
+  end
+  if result or udp.quoted() then return end
+  local conversation = session:conversation("tcp", stream.value)
+  local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
+  local segment = parse(pinfo)
+  if not segment then return end
+  local length, payload = tcp_length(), tcp_payload()
+  segment.length = length and length.value or 0
+  segment.data = payload and payload.range:raw() or ""
+  if known then
+    result = self:judge(segment, conversation, pinfo)
+    if #result.findings > 0 then
+      result.late = true
+      session.results[key] = result
+      self:draw(tree, nil, result, pinfo)
+    end
+  elseif segment.syn then
+    conversation.early = conversation.early or {}
+    table.insert(conversation.early,
+      { segment = segment, stamp = { frame = pinfo.number, time = udp.now() } })
+  end
+end
+
+return M

@@ -1,0 +1,3 @@
+local use = ...
+if not use then return end
+return function() end

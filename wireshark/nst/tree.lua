@@ -1,0 +1,140 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- A record in the packet tree, the tabs and the columns.
+
+local use = ...
+if not use then return end
+
+local H = use("header")
+local time = use("time")
+local M = {}
+
+local UNVERIFIED = "unverified"
+
+local Drawer = {}
+Drawer.__index = Drawer
+
+function M.new(nst, fields, settings)
+  return setmetatable({ nst = nst, F = fields.F, E = fields.E, settings = settings }, Drawer)
+end
+
+-- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
+function M.summary(finding)
+  local header, verdict = finding.header, finding.verdict or UNVERIFIED
+  if not header then return "[" .. verdict .. "]" end
+  local suite = H.SUITES[header.cipher_id]
+  return ("%s kid %d seq %d len %d%s [%s]"):format(
+    suite and suite.name or ("cipher " .. header.cipher_id), header.kid, header.counter,
+    header.length, H.has(header, H.CLOSE) and " CLOSE" or "", verdict)
+end
+
+-- The header's fields; range holds its 48 bytes.
+function Drawer:header(tree, tvb)
+  local F = self.F
+  tree:add(F.magic, tvb(0, 4))
+  tree:add(F.version, tvb(4, 1))
+  tree:add(F.cipher_id, tvb(5, 1))
+  tree:add(F.transport_len, tvb(6, 2))
+  tree:add_packet_field(F.timestamp, tvb(8, 8), ENC_TIME_NSECS + ENC_BIG_ENDIAN)
+  local nonce = tree:add(F.nonce, tvb(16, 8))
+  nonce:add(F.session_id, tvb(16, 6))
+  nonce:add(F.counter, tvb(22, 2))
+  tree:add(F.token, tvb(24, 16))
+  tree:add(F.kpos, tvb(40, 1))
+  tree:add(F.kval, tvb(41, 1))
+  tree:add(F.kid, tvb(42, 2))
+  local range = tvb(44, 4)
+  local flags = tree:add(F.flags, range)
+  flags:add(F.flags_undefined, range)
+  flags:add(F.flags_bound, range)
+  flags:add(F.flags_close, range)
+  flags:add(F.flags_reply, range)
+  flags:add(F.flags_dgram, range)
+  return flags
+end
+
+local FLAG_NAMES = { { H.DGRAM, "DGRAM" }, { H.REPLY, "REPLY" }, { H.CLOSE, "CLOSE" }, { H.BOUND, "BOUND" } }
+
+local function flag_names(header)
+  local names = {}
+  for _, flag in ipairs(FLAG_NAMES) do
+    if H.has(header, flag[1]) then names[#names + 1] = flag[2] end
+  end
+  return table.concat(names, ", ")
+end
+
+-- What the dissector makes of the record.
+function Drawer:generated(tree, finding)
+  local F, E, header = self.F, self.E, finding.header
+  local verdict = tree:add(F.verdict, finding.verdict or UNVERIFIED):set_generated()
+  if finding.verdict and finding.verdict ~= "OK" then
+    if finding.hint then verdict:append_text(" (" .. finding.hint .. ")") end
+    verdict:add_proto_expert_info(E[finding.verdict])
+  elseif not finding.verdict then
+    local note = tree:add(F.note, finding.note):set_generated()
+    note:add_proto_expert_info(E.unverified, "Unverified: " .. finding.note)
+  end
+  if finding.earlier then tree:add(F.earlier, finding.earlier):set_generated() end
+  if header then
+    local skew = time.difference(finding.stamp.time, H.timestamp(header))
+    local item = tree:add(F.skew, NSTime.new(skew.s, skew.ns)):set_generated()
+    if finding.verdict ~= "TIMESTAMP"
+      and time.apart(finding.stamp.time, H.timestamp(header), self.settings.window) then
+      item:add_proto_expert_info(E.skewed)
+    end
+  end
+  tree:add(F.stream, finding.conversation.index):set_generated()
+  if finding.epoch then tree:add(F.epoch, finding.epoch):set_generated() end
+  if finding.crypto then tree:add(F.crypto, finding.crypto):set_generated() end
+  local err = self.settings:error()
+  if err then tree:add_proto_expert_info(E.keybox, "Key box: " .. err) end
+end
+
+-- The decrypted tab, and the dissector that it is handed to.
+function Drawer:payload(record, finding, pinfo, tree)
+  local plaintext = finding.plaintext
+  if not plaintext or plaintext == "" then return end
+  local verified = finding.verdict == "OK"
+  local name = verified and "Decrypted NST" or "Decrypted NST, not verified"
+  local tvb = ByteArray.new(plaintext, true):tvb(name)
+  record:add(verified and self.F.payload or self.F.unverified_payload, tvb())
+  -- An inner dissector must not ask TCP for more: these are not TCP's bytes.
+  local desegment = pinfo.can_desegment
+  pinfo.can_desegment = 0
+  self.settings:inner():call(tvb, pinfo, tree)
+  pinfo.can_desegment = desegment
+  if desegment > 0 then pinfo.desegment_len = 0 end
+end
+
+-- A finding. tvb is the range of its bytes in the packet, nil if they are not in it whole.
+function Drawer:record(tree, tvb, finding, pinfo)
+  local F = self.F
+  local bytes = finding.bytes
+  local reassembled = not tvb and bytes and #bytes > 0
+  if reassembled then tvb = ByteArray.new(bytes, true):tvb("Reassembled NST record")() end
+  local item = tvb and tree:add(self.nst, tvb) or tree:add(self.nst)
+  item:append_text(", " .. M.summary(finding))
+  if finding.header and tvb and tvb:len() >= H.LENGTH then
+    local flags = self:header(item, tvb)
+    local names = flag_names(finding.header)
+    if names ~= "" then flags:append_text(" (" .. names .. ")") end
+    if tvb:len() > H.LENGTH then item:add(F.body, tvb(H.LENGTH)) end
+  elseif tvb then
+    if tvb:len() >= 4 then item:add(F.magic, tvb(0, 4)) end
+    if tvb:len() >= 5 then item:add(F.version, tvb(4, 1)) end
+  end
+  if reassembled then item:add(F.reassembled_length, #bytes):set_generated() end
+  self:generated(item, finding)
+  self:payload(item, finding, pinfo, tree)
+end
+
+-- The columns, for the findings of a frame; text is for one that has none.
+function M.columns(pinfo, findings, text)
+  local words = {}
+  for i, finding in ipairs(findings) do words[i] = M.summary(finding) end
+  if text then words[#words + 1] = text end
+  pinfo.cols.protocol = "NST"
+  pinfo.cols.info = table.concat(words, ", ")
+  pinfo.cols.info:fence()
+end
+
+return M
