@@ -24,12 +24,12 @@ local fields = use("fields").define(nst)
 local settings = use("settings").define(nst)
 local session = use("session").new(settings)
 
-local dissect_udp = use("dissect_udp").new(nst, fields, settings, session)
+local udp = use("dissect_udp").new(nst, fields, settings, session)
 local tcp = use("dissect_tcp").new(nst, fields, settings, session)
 
 function nst.dissector(tvb, pinfo, tree)
-  if pinfo.port_type == 2 then return tcp.segment(tvb, pinfo, tree) end
-  return dissect_udp(tvb, pinfo, tree)
+  if pinfo.port_type == 2 then return tcp:dissect(tvb, pinfo, tree) end
+  return udp:dissect(tvb, pinfo, tree)
 end
 
 function nst.init()
@@ -37,7 +37,7 @@ function nst.init()
   session:reset()
 end
 
-use("register")(nst, settings, tcp, dissect_udp)
+use("register")(nst, settings, tcp, udp)
 use("tap_stat")(session)
 use("tap_follow")(session)
 

@@ -13,6 +13,10 @@ local observed_stream = use("observed_stream")
 local reassembly = use("reassembly")
 local M = {}
 
+-- How long a bound reply waits for the record that it is bound to.
+local MAX_WAIT_SEGMENTS = 4 -- of the connection
+local MAX_WAIT_FRAMES = 256
+
 -- Sequence number of the first payload byte: a SYN takes up one before it.
 local function first_byte(segment)
   return (segment.seq + (segment.syn and 1 or 0)) % 4294967296
@@ -49,11 +53,12 @@ function Direction:settle(header)
   connection.acceptor = connection.acceptor or (H.has(header, H.REPLY) and self.src or self.dst)
 end
 
--- A sink for the reassembler's pieces: what they complete is judged at stamp.
+-- A sink for the reassembler's pieces. What they complete is judged at stamp, or if that
+-- is nil, at the segment that they came in.
 function Direction:sink(stamp, out)
   local findings = {}
-  return function(kind, value, offset)
-    self.stream:feed(kind, value, offset, stamp, findings)
+  return function(kind, value, offset, came)
+    self.stream:feed(kind, value, offset, stamp or came, findings)
     self:emit(findings, out)
   end
 end
@@ -88,16 +93,6 @@ function M.new(first, env, tables)
   return self
 end
 
--- The frame of the earliest record that waits for one of the other direction.
-function Connection:waiting()
-  local earliest
-  for _, direction in ipairs(self.list) do
-    local stamp = direction.stream.waiting
-    if stamp and (not earliest or stamp.frame < earliest) then earliest = stamp.frame end
-  end
-  return earliest
-end
-
 -- The SYN of a later connection of the same endpoints, if segment shows one. A SYN alone
 -- replaces only a connection that its sender is done with, for anyone can inject one;
 -- otherwise the answer to it does.
@@ -120,16 +115,33 @@ function Connection:segment(segment, stamp, out)
   if segment.is_ack then other.reassembler:acknowledge(segment.ack, other:sink(stamp, out)) end
   if segment.length > 0 or segment.fin then
     mine.reassembler:segment(first_byte(segment), segment.data, segment.length, segment.fin,
-      mine:sink(stamp, out))
+      stamp, mine:sink(stamp, out))
   end
-  if segment.rst then
-    self.reset = true
-    -- No host waits for anything of this connection any more.
-    self:finish_holes(stamp, out)
-  end
+  if segment.rst then self.reset = true end
+  local over = segment.rst or (mine:over() and other:over())
   for _, direction in ipairs { other, mine } do
-    if direction.stream.waiting then self:proceed(direction, "proceed", out) end
+    if direction.stream.waiting then self:wait(direction, stamp, over, out) end
   end
+  -- Of a connection that is over nothing more will come.
+  if over then self:finish(out) end
+end
+
+-- Whether all of the direction has been received.
+function Direction:over()
+  local reassembler = self.reassembler
+  return reassembler.fin and reassembler.acked > reassembler.fin
+end
+
+-- Go on with a direction that waits for the other one, or wait on.
+function Connection:wait(direction, stamp, over, out)
+  local stream = direction.stream
+  if stream.waiting ~= direction.waiting then
+    direction.waiting, direction.waited = stream.waiting, 0
+  end
+  direction.waited = direction.waited + 1
+  local patient = direction.waited <= MAX_WAIT_SEGMENTS
+    and stamp.frame - stream.waiting.frame <= MAX_WAIT_FRAMES and not over
+  self:proceed(direction, patient and "proceed" or "give_up_waiting", out)
 end
 
 function Connection:opened(segment, mine)
@@ -148,24 +160,16 @@ function Connection:proceed(direction, method, out)
   direction:emit(findings, out)
 end
 
-function Connection:finish_holes(stamp, out)
-  for _, direction in ipairs(self.list) do
-    direction.reassembler:finish(direction:sink(stamp, out))
-  end
-end
-
--- Judge without the records that others wait for.
-function Connection:give_up_waiting(out)
-  for _, direction in ipairs(self.list) do
-    if direction.stream.waiting then self:proceed(direction, "give_up_waiting", out) end
-  end
-end
-
 -- What is left to say when nothing more will come.
-function Connection:finish(stamp, out)
-  self:finish_holes(stamp, out)
-  for _, direction in ipairs(self.list) do self:proceed(direction, "proceed", out) end
-  self:give_up_waiting(out)
+function Connection:finish(out)
+  for _, direction in ipairs(self.list) do
+    direction.reassembler:finish(direction:sink(nil, out))
+  end
+  for _, method in ipairs { "proceed", "give_up_waiting" } do
+    for _, direction in ipairs(self.list) do
+      if direction.stream.waiting then self:proceed(direction, method, out) end
+    end
+  end
 end
 
 return M

@@ -37,13 +37,11 @@ local Tcp = {}
 Tcp.__index = Tcp
 
 function M.new(nst, fields, settings, session)
-  local self = setmetatable({
+  return setmetatable({
     nst = nst, F = fields.F, E = fields.E, session = session,
     drawer = tree_module.new(nst, fields, settings),
     is_port = function() return false end, -- set by register.lua
   }, Tcp)
-  self.segment = function(...) return self:dissect(...) end
-  return self
 end
 
 -- Judge what the segment completes; returns the frame's result.
@@ -61,9 +59,12 @@ function Tcp:judge(segment, conversation, pinfo)
   end
   local direction = observer:segment(segment, stamp, findings)
   for _, finding in ipairs(findings) do session:note(finding, conversation) end
-  session.last_stamp = stamp
   local reassembler, stream = direction.reassembler, direction.stream
   local result = { findings = findings, offset = 0 }
+  for _, finding in ipairs(findings) do
+    -- What others sent shows up here when it turns out not to come, or to be answered.
+    if finding.direction.src ~= segment.src then finding.sender = finding.direction.src end
+  end
   if segment.length > 0 and reassembler.base then
     result.offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
     local ending = result.offset + segment.length
@@ -186,6 +187,11 @@ function Tcp:post(_, pinfo, tree)
     table.insert(conversation.early,
       { segment = segment, stamp = { frame = pinfo.number, time = udp.now() } })
   end
+end
+
+-- Whether the packet in hand is one for post().
+function M.here()
+  return tcp_stream()
 end
 
 return M

@@ -4,11 +4,12 @@
 local use = ...
 if not use then return end
 
+local H = use("header")
 local session_module = use("session")
 local tree_module = use("tree")
 local M = {}
 
-local udp_stream = Field.new("udp.stream")
+local udp_stream, udp_length = Field.new("udp.stream"), Field.new("udp.length")
 local epoch_time = Field.new("frame.time_epoch")
 local icmp, icmpv6 = Field.new("icmp"), Field.new("icmpv6")
 
@@ -30,53 +31,79 @@ local function multicast(dst)
   return text:find("^[fF][fF]..:") ~= nil
 end
 
+local Udp = {}
+Udp.__index = Udp
+
 function M.new(nst, fields, settings, session)
-  local drawer = tree_module.new(nst, fields, settings)
+  return setmetatable({
+    nst = nst, E = fields.E, session = session,
+    drawer = tree_module.new(nst, fields, settings),
+    is_port = function() return false end, -- set by register.lua
+  }, Udp)
+end
 
-  local function judge(tvb, pinfo)
-    local stream = udp_stream()
-    local conversation = session:conversation("udp", stream and stream.value or 0)
-    session:number(conversation)
-    local src = session_module.endpoint(pinfo.src, pinfo.src_port)
-    local dst = session_module.endpoint(pinfo.dst, pinfo.dst_port)
-    local stamp = { frame = pinfo.number, time = M.now() }
-    local finding = session.observer:datagram(src, dst, tvb:raw(), tvb:reported_len(), stamp)
-    session:note(finding, conversation)
-    session.last_stamp = stamp
-    return finding
-  end
+-- The finding on a datagram; data is what was captured of its payload.
+function Udp:judge(data, length, pinfo)
+  local session = self.session
+  local conversation = session:conversation("udp", udp_stream().value)
+  session:number(conversation)
+  local src = session_module.endpoint(pinfo.src, pinfo.src_port)
+  local dst = session_module.endpoint(pinfo.dst, pinfo.dst_port)
+  local stamp = { frame = pinfo.number, time = M.now() }
+  local finding = session.observer:datagram(src, dst, data, length, stamp)
+  session:note(finding, conversation)
+  return finding
+end
 
-  local function header_only(tvb, tree, info)
-    local item = tree:add(nst, tvb())
-    if tvb:len() >= 48 then drawer:header(item, tvb()) end
-    if info then item:add_proto_expert_info(info) end
-  end
+function Udp:header_only(tvb, tree, info)
+  local item = tree:add(self.nst, tvb())
+  if tvb:len() >= H.LENGTH then self.drawer:header(item, tvb()) end
+  if info then item:add_proto_expert_info(info) end
+  return tvb:len()
+end
 
-  -- Dissect one datagram; returns how many bytes were taken.
-  return function(tvb, pinfo, tree)
-    if M.quoted() then
-      header_only(tvb, tree)
-      return tvb:len()
-    end
-    if multicast(pinfo.dst) then
-      pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
-      header_only(tvb, tree, fields.E.multicast)
-      return tvb:len()
-    end
-    local key = "u" .. pinfo.number .. "." .. tvb:offset()
-    local finding = session.results[key]
-    if not finding then
-      if pinfo.visited then
-        header_only(tvb, tree)
-        return tvb:len()
-      end
-      finding = judge(tvb, pinfo)
-      session.results[key] = finding
-    end
-    tree_module.columns(pinfo, { finding })
-    drawer:record(tree, tvb:len() > 0 and tvb() or nil, finding, pinfo)
-    return tvb:len()
+-- Dissect one datagram; returns how many bytes were taken.
+function Udp:dissect(tvb, pinfo, tree)
+  if not udp_stream() or M.quoted() then return self:header_only(tvb, tree) end
+  if multicast(pinfo.dst) then
+    pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
+    return self:header_only(tvb, tree, self.E.multicast)
   end
+  local results = self.session.results
+  local key = "u" .. pinfo.number .. "." .. tvb:offset()
+  local finding = results[key]
+  if not finding then
+    if pinfo.visited then return self:header_only(tvb, tree) end
+    finding = self:judge(tvb:raw(), tvb:reported_len(), pinfo)
+    results[key] = finding
+  end
+  tree_module.columns(pinfo, { finding })
+  self.drawer:record(tree, tvb(), finding, pinfo)
+  return tvb:len()
+end
+
+-- A datagram without payload, which Wireshark hands to nobody.
+function Udp:post(_, pinfo, tree)
+  local length = udp_length()
+  if length.value ~= 8 or M.quoted() or multicast(pinfo.dst)
+    or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)) then
+    return
+  end
+  local results = self.session.results
+  local key = "e" .. pinfo.number
+  local finding = results[key]
+  if not finding then
+    if pinfo.visited then return end
+    finding = self:judge("", 0, pinfo)
+    results[key] = finding
+  end
+  tree_module.columns(pinfo, { finding })
+  self.drawer:record(tree, nil, finding, pinfo)
+end
+
+-- Whether the packet in hand is one for post().
+function M.here()
+  return udp_length()
 end
 
 return M

@@ -50,6 +50,7 @@ F.stream = ProtoField.uint32("nst.stream", "Conversation")
 F.epoch = ProtoField.uint32("nst.epoch", "Epoch")
 F.crypto = ProtoField.string("nst.crypto", "Crypto")
 F.earlier = ProtoField.framenum("nst.earlier", "Earlier record in frame", base.NONE, frametype.NONE)
+F.sender = ProtoField.string("nst.sender", "Sent by")
 F.reassembled_length = ProtoField.uint32("nst.reassembled_length", "Reassembled from segments",
   base.UNIT_STRING, { " byte", " bytes" })
 

@@ -12,8 +12,6 @@ local connection = use("connection")
 local dgram = use("dgram")
 local M = {}
 
-local MAX_WAIT = 256 -- frames that a bound reply waits for the record that it is bound to
-
 local Observer = {}
 Observer.__index = Observer
 
@@ -22,8 +20,7 @@ function M.new(env, address)
     env = env,
     stream_tables = {}, dgram_tables = {}, -- by address
     sockets = {},
-    connections = {},
-    waiting = {},
+    connections = {}, connection_list = {},
   }, Observer)
   local function table_of(tables, endpoint)
     local key = address(endpoint)
@@ -47,33 +44,17 @@ function Observer:segment(segment, stamp, out)
   local found = self.connections[key]
   local syn = found and found:successor(segment)
   if syn then
-    found:finish(stamp, out)
-    self.waiting[found] = nil
+    found:finish(out)
     found = nil
   end
   if not found then
     found = connection.new(segment, self.env, self.stream_table)
     self.connections[key] = found
+    self.connection_list[#self.connection_list + 1] = found
     if syn and syn ~= segment then found:segment(syn, stamp, out) end
   end
   found:segment(segment, stamp, out)
-  if next(self.waiting) or found:waiting() then
-    self.waiting[found] = found:waiting() and true or nil
-    self:lose_patience(stamp, out)
-  end
   return found.directions[src]
-end
-
-function Observer:lose_patience(stamp, out)
-  local over = {}
-  for waiting in pairs(self.waiting) do
-    if waiting:waiting() < stamp.frame - MAX_WAIT then over[#over + 1] = waiting end
-  end
-  table.sort(over, function(a, b) return a:waiting() < b:waiting() end)
-  for _, waiting in ipairs(over) do
-    waiting:give_up_waiting(out)
-    if not waiting:waiting() then self.waiting[waiting] = nil end
-  end
 end
 
 -- The socket at dst, as far as it talks to src.
@@ -95,9 +76,8 @@ function Observer:datagram(src, dst, data, length, stamp)
 end
 
 -- What is left to say when the capture has ended.
-function Observer:finish(stamp, out)
-  for _, found in pairs(self.connections) do found:finish(stamp, out) end
-  self.waiting = {}
+function Observer:finish(out)
+  for _, found in ipairs(self.connection_list) do found:finish(out) end
 end
 
 return M

@@ -48,8 +48,9 @@ function Reassembler:offset(seq)
   return self.next + ahead
 end
 
--- Note that the receiver has acknowledged all before ack. sink(kind, value, offset) takes
--- the pieces: "data" and a string, "missing" and a length, or "end".
+-- Note that the receiver has acknowledged all before ack. sink(kind, value, offset, stamp)
+-- takes the pieces: "data" and a string, "missing" and a length, or "end"; with the stamp
+-- of the segment that it was captured in (for a hole, that ends it).
 function Reassembler:acknowledge(ack, sink)
   self.peer_seen = true
   if not self.base then return end
@@ -59,16 +60,16 @@ function Reassembler:acknowledge(ack, sink)
 end
 
 -- Take a segment of length bytes, the first ones of which are data.
-function Reassembler:segment(seq, data, length, fin, sink)
+function Reassembler:segment(seq, data, length, fin, stamp, sink)
   self:start(seq)
   local offset = self:offset(seq)
   if self.ended or offset - self.next > MAX_AHEAD then return end
-  if fin and not self.fin then self.fin = offset + length end
+  if fin and not self.fin then self.fin, self.fin_stamp = offset + length, stamp end
   if length > 0 and offset + length > self.next then
     local held = self.held
     local at = #held + 1
     while at > 1 and held[at - 1].offset > offset do at = at - 1 end
-    table.insert(held, at, { offset = offset, data = data, length = length })
+    table.insert(held, at, { offset = offset, data = data, length = length, stamp = stamp })
     self.held_bytes = self.held_bytes + #data
   end
   self:drain(sink)
@@ -97,10 +98,9 @@ function Reassembler:hopeless()
 end
 
 function Reassembler:skip_hole(sink)
-  local offset = self.held[1].offset
-  local missing, at = offset - self.next, self.next
-  self.next = offset
-  sink("missing", missing, at)
+  local after = self.held[1]
+  sink("missing", after.offset - self.next, self.next, after.stamp)
+  self.next = after.offset
   self:drain(sink)
 end
 
@@ -119,11 +119,11 @@ function Reassembler:drain(sink)
       moved = true
       self.next = segment.offset + length
       if seen < #data then
-        sink("data", seen > 0 and data:sub(seen + 1) or data, segment.offset + seen)
+        sink("data", seen > 0 and data:sub(seen + 1) or data, segment.offset + seen, segment.stamp)
       end
       if #data < length then
         local from = math.max(seen, #data)
-        sink("missing", length - from, segment.offset + from)
+        sink("missing", length - from, segment.offset + from, segment.stamp)
       end
     end
   end
@@ -136,7 +136,7 @@ function Reassembler:drain(sink)
   if self.fin and self.next >= self.fin and not self.ended then
     self.ended = true
     self.held, self.held_bytes = {}, 0
-    sink("end", 0, self.next)
+    sink("end", 0, self.next, self.fin_stamp)
   end
 end
 

@@ -5,6 +5,7 @@ local use = ...
 if not use then return end
 
 local H = use("header")
+local tcp_module, udp_module = use("dissect_tcp"), use("dissect_udp")
 
 -- The numbers in a range preference, "1,3-5".
 local function numbers(text)
@@ -16,7 +17,7 @@ local function numbers(text)
   return set
 end
 
-return function(nst, settings, tcp, dissect_udp)
+return function(nst, settings, tcp, udp)
   local tables = { DissectorTable.get("tcp.port"), DissectorTable.get("udp.port") }
   local ports, listed = {}, nil
 
@@ -34,6 +35,7 @@ return function(nst, settings, tcp, dissect_udp)
 
   for _, t in ipairs(tables) do t:add_for_decode_as(nst) end
   tcp.is_port = function(port) return ports[port] end
+  udp.is_port = tcp.is_port
 
   function nst.prefs_changed() settings:apply() end
   settings:apply()
@@ -47,18 +49,24 @@ return function(nst, settings, tcp, dissect_udp)
   nst:register_heuristic("tcp", function(tvb, pinfo, tree)
     if not begins(tvb) then return false end
     pinfo.conversation = nst -- what follows need not begin with a record
-    tcp.segment(tvb, pinfo, tree)
+    tcp:dissect(tvb, pinfo, tree)
     return true
   end)
 
   nst:register_heuristic("udp", function(tvb, pinfo, tree)
     if tvb:len() < H.LENGTH or not begins(tvb) then return false end
     pinfo.conversation = nst
-    dissect_udp(tvb, pinfo, tree)
+    udp:dissect(tvb, pinfo, tree)
     return true
   end)
 
   local after = Proto("nst_after", "NST segments without payload")
-  function after.dissector(tvb, pinfo, tree) tcp:post(tvb, pinfo, tree) end
+  function after.dissector(tvb, pinfo, tree)
+    if tcp_module.here() then
+      tcp:post(tvb, pinfo, tree)
+    elseif udp_module.here() then
+      udp:post(tvb, pinfo, tree)
+    end
+  end
   register_postdissector(after)
 end

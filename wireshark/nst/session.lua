@@ -43,7 +43,6 @@ function Session:reset()
   self.epoch_numbers, self.epochs = {}, 0   -- session and key parameters to number
   self.young, self.old, self.young_count = {}, {}, 0
   self.verified = {}                        -- kid to whether a record verified under it
-  self.last_stamp = nil
 end
 
 -- The derived keys for a header, or nil and why not.

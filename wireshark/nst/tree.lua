@@ -82,6 +82,7 @@ function Drawer:generated(tree, finding)
       item:add_proto_expert_info(E.skewed)
     end
   end
+  if finding.sender then tree:add(F.sender, finding.sender):set_generated() end
   tree:add(F.stream, finding.conversation.index):set_generated()
   if finding.epoch then tree:add(F.epoch, finding.epoch):set_generated() end
   if finding.crypto then tree:add(F.crypto, finding.crypto):set_generated() end
