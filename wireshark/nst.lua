@@ -41,4 +41,4 @@ use("register")(nst, settings, tcp, udp)
 use("tap_stat")(session)
 use("tap_follow")(session)
 
-rawset(_G, "NST_DISSECTOR", { use = use, session = session, settings = settings })
+rawset(_G, "NST_DISSECTOR", { use = use, session = session, settings = settings, udp = udp, tcp = tcp })

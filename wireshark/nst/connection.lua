@@ -58,7 +58,7 @@ end
 function Direction:sink(stamp, out)
   local findings = {}
   return function(kind, value, offset, came)
-    self.stream:feed(kind, value, offset, stamp or came, findings)
+    self.stream:feed(kind, value, offset, came.frame, stamp or came, findings)
     self:emit(findings, out)
   end
 end
@@ -112,7 +112,9 @@ end
 function Connection:segment(segment, stamp, out)
   local mine, other = self.directions[segment.src], self.directions[segment.dst]
   if segment.syn then self:opened(segment, mine) end
-  if segment.is_ack then other.reassembler:acknowledge(segment.ack, other:sink(stamp, out)) end
+  if segment.is_ack and other.reassembler:acknowledge(segment.ack) then
+    other.reassembler:lose_patience(other:sink(stamp, out))
+  end
   if segment.length > 0 or segment.fin then
     mine.reassembler:segment(first_byte(segment), segment.data, segment.length, segment.fin,
       stamp, mine:sink(stamp, out))

@@ -54,7 +54,7 @@ function Socket:check(header, length, stamp)
     return "REFLECT", sealed.frame
   end
   local entry = self.table[header.session]
-  if header.session == H.ZERO_SESSION then return "SEQUENCE" end
+  if header.session == 0 then return "SEQUENCE" end
   if not entry then return checks.floor(header) end
   if entry.params ~= header.params then return "SEQUENCE", entry.frame end
   if entry.accepted[header.counter] then return "REPLAY", entry.accepted[header.counter] end
@@ -75,7 +75,7 @@ end
 -- Judge one datagram; a finding as in observed_stream.lua. length is that of the UDP
 -- payload on the wire, data what was captured of it; back is the socket that sent it.
 function Socket:judge(data, length, stamp, back)
-  local finding = { stamp = stamp, bytes = data, start = 0 }
+  local finding = { stamp = stamp }
   if length < H.LENGTH then
     finding.verdict = "SHORT"
     return finding

@@ -11,27 +11,28 @@ local H = use("header")
 local session_module = use("session")
 local tree_module = use("tree")
 local udp = use("dissect_udp")
-local bits = use("bits")
 local M = {}
 
 local tcp_header, tcp_stream = Field.new("tcp"), Field.new("tcp.stream")
 local tcp_length, tcp_payload = Field.new("tcp.len"), Field.new("tcp.payload")
 
 -- The segment of the packet in hand, without its data.
-local function parse(pinfo)
+local function parse(conversation, pinfo)
   local header = tcp_header()
-  if not header then return end
-  local range = header.range
-  if range:len() < 20 then return end
+  local range = header and header.range
+  if not range or range:len() < 20 then return end
   local raw = range:raw(0, 14)
-  local flags = raw:byte(14)
+  local direction = session_module.direction(conversation, pinfo)
+  local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = raw:byte(5, 14)
   return {
-    src = session_module.endpoint(pinfo.src, pinfo.src_port),
-    dst = session_module.endpoint(pinfo.dst, pinfo.dst_port),
-    seq = bits.word(raw, 5), ack = bits.word(raw, 9),
+    src = direction.src, dst = direction.dst,
+    seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0,
+    ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0,
     fin = flags % 2 == 1, syn = flags % 4 >= 2, rst = flags % 8 >= 4, is_ack = flags % 32 >= 16,
   }
 end
+
+local MAX_STREAMS = 262144
 
 local Tcp = {}
 Tcp.__index = Tcp
@@ -58,13 +59,8 @@ function Tcp:judge(segment, conversation, pinfo)
     conversation.early = nil
   end
   local direction = observer:segment(segment, stamp, findings)
-  for _, finding in ipairs(findings) do session:note(finding, conversation) end
   local reassembler, stream = direction.reassembler, direction.stream
   local result = { findings = findings, offset = 0 }
-  for _, finding in ipairs(findings) do
-    -- What others sent shows up here when it turns out not to come, or to be answered.
-    if finding.direction.src ~= segment.src then finding.sender = finding.direction.src end
-  end
   if segment.length > 0 and reassembler.base then
     result.offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
     local ending = result.offset + segment.length
@@ -72,6 +68,15 @@ function Tcp:judge(segment, conversation, pinfo)
       result.held = reassembler.held[1] and reassembler.held[1].offset - reassembler.next
     elseif reassembler.next == ending then
       self:describe_rest(result, stream, #segment.data)
+    end
+  end
+  for i = 1, #findings do
+    local finding = findings[i]
+    session:note(finding, conversation)
+    -- What others sent shows up here when it turns out not to come, or to be answered.
+    if finding.direction ~= direction then finding.sender = finding.direction.src end
+    if finding.came == stamp.frame and finding.direction == direction then
+      finding.at, finding.size, finding.bytes = finding.start - result.offset, #finding.bytes, nil
     end
   end
   return result
@@ -89,17 +94,13 @@ function Tcp:describe_rest(result, stream, length)
   end
 end
 
-function Tcp:draw(tree, tvb, result, pinfo, payload)
+function Tcp:draw(tree, tvb, result, pinfo)
   local drawer = self.drawer
-  for _, finding in ipairs(result.findings) do
-    local range
-    local start = finding.start and finding.start - result.offset
-    local bytes = finding.bytes
-    if tvb and bytes and #bytes > 0 and start and start >= 0 and start + #bytes <= #payload
-      and payload:sub(start + 1, start + #bytes) == bytes then
-      range = tvb(start, #bytes)
-    end
-    drawer:record(tree, range, finding, pinfo)
+  for i = 1, #result.findings do
+    local finding = result.findings[i]
+    local at, size = finding.at, finding.size
+    local here = tvb and at and at >= 0 and size > 0 and at + size <= tvb:len()
+    drawer:record(tree, here and tvb(at, size) or nil, finding, pinfo)
   end
   local text
   if tvb and result.held then
@@ -137,19 +138,18 @@ function Tcp:dissect(tvb, pinfo, tree)
     tree:add(self.nst, tvb())
     return tvb:len()
   end
-  local key = "t" .. pinfo.number .. "." .. stream.value
-  local result = session.results[key]
-  local payload = tvb:raw()
+  local key = M.key(pinfo, stream)
+  local result = session.segments[key]
   if not result and not pinfo.visited then
-    local segment = parse(pinfo)
+    local conversation = session:conversation("tcp", stream.value, pinfo)
+    local segment = parse(conversation, pinfo)
     if not segment then return 0 end
-    local conversation = session:conversation("tcp", stream.value)
-    segment.data, segment.length = payload, tvb:reported_len()
+    segment.data, segment.length = tvb:raw(), tvb:reported_len()
     result = self:judge(segment, conversation, pinfo)
-    session.results[key] = result
+    session.segments[key] = result
   end
   if result then
-    self:draw(tree, tvb, result, pinfo, payload)
+    self:draw(tree, tvb, result, pinfo)
   else
     tree:add(self.nst, tvb())
   end
@@ -161,16 +161,16 @@ function Tcp:post(_, pinfo, tree)
   local stream = tcp_stream()
   if not stream then return end
   local session = self.session
-  local key = "t" .. pinfo.number .. "." .. stream.value
-  local result = session.results[key]
+  local key = M.key(pinfo, stream)
+  local result = session.segments[key]
   if pinfo.visited then
     if result and result.late then self:draw(tree, nil, result, pinfo) end
     return
   end
   if result or udp.quoted() then return end
-  local conversation = session:conversation("tcp", stream.value)
+  local conversation = session:conversation("tcp", stream.value, pinfo)
   local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
-  local segment = parse(pinfo)
+  local segment = parse(conversation, pinfo)
   if not segment then return end
   local length, payload = tcp_length(), tcp_payload()
   segment.length = length and length.value or 0
@@ -179,7 +179,7 @@ function Tcp:post(_, pinfo, tree)
     result = self:judge(segment, conversation, pinfo)
     if #result.findings > 0 then
       result.late = true
-      session.results[key] = result
+      session.segments[key] = result
       self:draw(tree, nil, result, pinfo)
     end
   elseif segment.syn then
@@ -187,6 +187,11 @@ function Tcp:post(_, pinfo, tree)
     table.insert(conversation.early,
       { segment = segment, stamp = { frame = pinfo.number, time = udp.now() } })
   end
+end
+
+-- What stands for a frame, and one of the segments in it.
+function M.key(pinfo, stream)
+  return pinfo.number * MAX_STREAMS + stream.value % MAX_STREAMS
 end
 
 -- Whether the packet in hand is one for post().

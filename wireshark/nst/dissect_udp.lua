@@ -31,6 +31,8 @@ local function multicast(dst)
   return text:find("^[fF][fF]..:") ~= nil
 end
 
+local MAX_OFFSET = 262144 -- what makes numbers of a frame and a place in it
+
 local Udp = {}
 Udp.__index = Udp
 
@@ -45,14 +47,24 @@ end
 -- The finding on a datagram; data is what was captured of its payload.
 function Udp:judge(data, length, pinfo)
   local session = self.session
-  local conversation = session:conversation("udp", udp_stream().value)
-  session:number(conversation)
-  local src = session_module.endpoint(pinfo.src, pinfo.src_port)
-  local dst = session_module.endpoint(pinfo.dst, pinfo.dst_port)
-  local stamp = { frame = pinfo.number, time = M.now() }
-  local finding = session.observer:datagram(src, dst, data, length, stamp)
+  local conversation = session:conversation("udp", udp_stream().value, pinfo)
+  if not conversation.index then session:number(conversation) end
+  local direction = session_module.direction(conversation, pinfo)
+  if not direction.socket then session.observer:sockets(conversation) end
+  local stamp = { frame = pinfo.number }
+  if session.env.box() then stamp.time = M.now() end
+  local finding = direction.socket:judge(data, length, stamp, direction.back)
+  finding.direction = direction
   session:note(finding, conversation)
   return finding
+end
+
+-- Whether the packet goes to more than one host.
+function Udp:multicast(pinfo)
+  local conversation = self.session:conversation("udp", udp_stream().value, pinfo)
+  local direction = session_module.direction(conversation, pinfo)
+  if direction.multicast == nil then direction.multicast = multicast(pinfo.dst) end
+  return direction.multicast
 end
 
 function Udp:header_only(tvb, tree, info)
@@ -65,12 +77,12 @@ end
 -- Dissect one datagram; returns how many bytes were taken.
 function Udp:dissect(tvb, pinfo, tree)
   if not udp_stream() or M.quoted() then return self:header_only(tvb, tree) end
-  if multicast(pinfo.dst) then
+  if self:multicast(pinfo) then
     pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
     return self:header_only(tvb, tree, self.E.multicast)
   end
-  local results = self.session.results
-  local key = "u" .. pinfo.number .. "." .. tvb:offset()
+  local results = self.session.datagrams
+  local key = pinfo.number * MAX_OFFSET + tvb:offset() % MAX_OFFSET
   local finding = results[key]
   if not finding then
     if pinfo.visited then return self:header_only(tvb, tree) end
@@ -85,12 +97,13 @@ end
 -- A datagram without payload, which Wireshark hands to nobody.
 function Udp:post(_, pinfo, tree)
   local length = udp_length()
-  if length.value ~= 8 or M.quoted() or multicast(pinfo.dst)
-    or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)) then
+  if length.value ~= 8 or M.quoted()
+    or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port))
+    or self:multicast(pinfo) then
     return
   end
-  local results = self.session.results
-  local key = "e" .. pinfo.number
+  local results = self.session.datagrams
+  local key = -pinfo.number
   local finding = results[key]
   if not finding then
     if pinfo.visited then return end

@@ -14,7 +14,6 @@ M.VERSION = 1
 M.PORT = 48879
 M.MAX_STREAM_PAYLOAD = 16384
 M.MAX_KPOS = 32
-M.ZERO_SESSION = ("\0"):rep(6)
 
 M.DGRAM, M.REPLY, M.CLOSE, M.BOUND = 1, 2, 4, 8
 M.ALL_FLAGS = 15
@@ -34,28 +33,42 @@ function M.body_length(header)
 end
 
 -- The header at position at (1-based) of data, which holds 48 bytes from there.
--- Strings: raw (all 48 bytes), session, token, epoch (session and key parameters).
+-- session is a number of 48 bits; so is params, which stands for the key parameters.
 function M.parse(data, at)
-  local raw = data:sub(at, at + 47)
+  local raw = #data == 48 and data or data:sub(at, at + 47)
   local version, cipher_id, length_high, length_low = raw:byte(5, 8)
-  local counter_high, counter_low = raw:byte(23, 24)
+  local s5, s4, s3, s2, s1, s0, counter_high, counter_low = raw:byte(17, 24)
   local kpos, kval, kid_high, kid_low, f3, f2, f1, f0 = raw:byte(41, 48)
-  local session, params = raw:sub(17, 22), raw:sub(6, 6) .. raw:sub(41, 44)
+  local kid = kid_high * 256 + kid_low
   return {
     raw = raw,
     version = version,
     cipher_id = cipher_id,
     length = length_high * 256 + length_low,
-    session = session,
+    session = ((((s5 * 256 + s4) * 256 + s3) * 256 + s2) * 256 + s1) * 256 + s0,
     counter = counter_high * 256 + counter_low,
-    token = raw:sub(25, 40),
     kpos = kpos,
     kval = kval,
-    kid = kid_high * 256 + kid_low,
+    kid = kid,
+    params = ((cipher_id * 65536 + kid) * 256 + kpos) * 256 + kval,
     flags = ((f3 * 256 + f2) * 256 + f1) * 256 + f0,
-    params = params,
-    epoch = session .. params,
   }
+end
+
+-- The 16 bytes of the token.
+function M.token(header)
+  return header.raw:sub(25, 40)
+end
+
+-- A string that stands for the record's epoch: session and key parameters.
+function M.epoch(header)
+  local epoch = header.epoch_id
+  if not epoch then
+    local raw = header.raw
+    epoch = raw:sub(17, 22) .. raw:sub(6, 6) .. raw:sub(41, 44)
+    header.epoch_id = epoch
+  end
+  return epoch
 end
 
 -- Whether the header has this flag, one of the four above.

@@ -3,7 +3,8 @@
 -- section 8, Observers). nst_scapy/observed_stream.py is the model, and says why.
 --
 -- A finding is { verdict = a name, or nil for unverified; stamp; header; bytes = what is
--- there of the record; start = its stream offset; plaintext; note; earlier = a frame }.
+-- there of the record; start = its stream offset; came = the one frame that they all came
+-- in, or nil; plaintext; note; earlier = a frame }.
 
 local use = ...
 if not use then return end
@@ -30,6 +31,7 @@ function M.new(env, table, direction)
     size = 0,           -- of both
     need = 0,           -- bytes without which nothing can be said
     at = 0,             -- stream offset of the buffer
+    came = nil,         -- the frame that all of the buffer came in, if it is one
     skip = 0,           -- bytes to pass over to the end of a record captured in part
     queue = {}, queued = 0,
     skipped = 0,        -- bytes passed over in search of a record
@@ -43,15 +45,16 @@ function Stream:begin()
   if self.place == PERHAPS_FIRST and not self.fed then self.place = FIRST end
 end
 
--- Judge what the next piece of the stream completes; findings are added to out.
-function Stream:feed(kind, value, offset, stamp, out)
+-- Judge what the next piece of the stream, which came in a frame, completes; findings are
+-- added to out.
+function Stream:feed(kind, value, offset, came, stamp, out)
   self.fed = true
   if self.place == DONE then return end
   if self.waiting then
     self.queued = self.queued + 1
-    self.queue[self.queued] = { kind, value, offset, stamp }
+    self.queue[self.queued] = { kind, value, offset, came, stamp }
   else
-    self:take(kind, value, offset, stamp, out)
+    self:take(kind, value, offset, came, stamp, out)
   end
 end
 
@@ -65,7 +68,7 @@ function Stream:proceed(out)
   self.queue, self.queued = {}, 0
   for i = 1, queued do
     local piece = queue[i]
-    self:feed(piece[1], piece[2], piece[3], piece[4], out)
+    self:feed(piece[1], piece[2], piece[3], piece[4], piece[5], out)
   end
 end
 
@@ -75,11 +78,12 @@ function Stream:give_up_waiting(out)
   self:proceed(out)
 end
 
-function Stream:take(kind, value, offset, stamp, out)
+function Stream:take(kind, value, offset, came, stamp, out)
   if kind == "data" then
     if self.size == 0 then
-      self.buffer, self.at = value, offset
+      self.buffer, self.at, self.came = value, offset, came
     else
+      if came ~= self.came then self.came = nil end
       self.chunks = self.chunks or { self.buffer }
       self.chunks[#self.chunks + 1] = value
     end
@@ -127,7 +131,8 @@ end
 -- Judge one record if enough of it is there to do so.
 function Stream:step(stamp)
   if self.place == CLOSED and self.size > 0 then
-    local finding = { verdict = "SEQUENCE", stamp = stamp, bytes = self:data(), start = self.at }
+    local finding = { verdict = "SEQUENCE", stamp = stamp, bytes = self:data(), start = self.at,
+      came = self.came }
     self:done()
     return finding
   end
@@ -193,7 +198,7 @@ end
 function Stream:check_key(header)
   local box = self.env.box()
   if not box then return end
-  return checks.kid(header, box) or (header.session == H.ZERO_SESSION and "SEQUENCE" or nil)
+  return checks.kid(header, box) or (header.session == 0 and "SEQUENCE" or nil)
 end
 
 -- Checks 4 to 12, as many as apply; sets waiting if they cannot be made yet.
@@ -204,7 +209,7 @@ function Stream:check(header, stamp)
     return verdict
   end
   self.direction:settle(header)
-  if self.place == FIRST then self.first_token = header.token end
+  if self.place == FIRST then self.first_token = H.token(header) end
   if not self.env.box() then return end
   self.receiver = self.receiver
     or stream.new(self.env, self.table, self.direction:to_acceptor(header))
@@ -229,12 +234,12 @@ function Stream:complete(stamp)
   local header = self.header
   local length = H.LENGTH + H.body_length(header)
   if self.size < length then return self:wait_for(length) end
-  local record, start = self:data(), self.at
+  local record, start, came = self:data(), self.at, self.came
   if #record > length then record = record:sub(1, length) end
   self:drop(length)
   self.header = nil
   local finding = self:open(header, record, stamp)
-  finding.bytes, finding.start = record, start
+  finding.bytes, finding.start, finding.came = record, start, came
   return finding
 end
 
@@ -246,7 +251,7 @@ function Stream:open(header, record, stamp)
     local first, why = self:opens_as_first(header, body)
     if why then return self:unverified(header, stamp, nil, why) end
     if first then
-      self.place, self.first_token = FIRST, header.token
+      self.place, self.first_token = FIRST, H.token(header)
       local verdict, earlier = receiver:check(header, stamp)
       if verdict then return self:fail(verdict, header, stamp, record, earlier) end
     else
@@ -307,7 +312,7 @@ end
 function Stream:fail(verdict, header, stamp, record, earlier)
   self.place, self.searching = FAILED, true
   local finding = { verdict = verdict, stamp = stamp, header = header, earlier = earlier,
-    bytes = record, start = self.at }
+    bytes = record, start = self.at, came = self.came }
   if not record then
     finding.bytes = header and header.raw or self:data()
     local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
@@ -328,7 +333,7 @@ function Stream:lose(length, stamp, out)
     self.skip = H.LENGTH + H.body_length(header) - at_hand
     if self.place ~= FAILED then
       out[#out + 1] = { stamp = stamp, header = header, bytes = self:data(), start = self.at,
-        note = "a part of it was not captured" }
+        came = self.came, note = "a part of it was not captured" }
     end
   end
   self.header = nil
@@ -350,7 +355,7 @@ function Stream:ended(stamp, out)
   local sure = place == FIRST or place == NEXT or self.header
   if self.env.box() and not judged and sure and not self.searching then
     out[#out + 1] = { verdict = "TRUNCATED", stamp = stamp, header = self.header,
-      bytes = self:data(), start = self.at }
+      bytes = self:data(), start = self.at, came = self.came }
   end
   self:done()
 end

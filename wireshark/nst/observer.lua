@@ -19,7 +19,7 @@ function M.new(env, address)
   local self = setmetatable({
     env = env,
     stream_tables = {}, dgram_tables = {}, -- by address
-    sockets = {},
+    by_ends = {},                          -- datagram sockets
     connections = {}, connection_list = {},
   }, Observer)
   local function table_of(tables, endpoint)
@@ -40,7 +40,7 @@ end
 -- Findings are added to out, each with its direction.
 function Observer:segment(segment, stamp, out)
   local src, dst = segment.src, segment.dst
-  local key = src < dst and src .. dst or dst .. src
+  local key = src < dst and src .. " " .. dst or dst .. " " .. src
   local found = self.connections[key]
   local syn = found and found:successor(segment)
   if syn then
@@ -59,20 +59,21 @@ end
 
 -- The socket at dst, as far as it talks to src.
 function Observer:socket(src, dst)
-  local key = src .. dst
-  local found = self.sockets[key]
+  local key = src .. " " .. dst
+  local found = self.by_ends[key]
   if not found then
     found = dgram.new(self.env, self.dgram_table(dst))
-    self.sockets[key] = found
+    self.by_ends[key] = found
   end
   return found
 end
 
--- Judge a unicast datagram; returns its finding.
-function Observer:datagram(src, dst, data, length, stamp)
-  local finding = self:socket(src, dst):judge(data, length, stamp, self:socket(dst, src))
-  finding.direction = { src = src, dst = dst }
-  return finding
+-- Give both directions of a UDP conversation, { there, back } with src and dst, the socket
+-- that they go to, and back, the one that they come from.
+function Observer:sockets(conversation)
+  local there, back = conversation.there, conversation.back
+  there.socket, back.socket = self:socket(there.src, there.dst), self:socket(back.src, back.dst)
+  there.back, back.back = back.socket, there.socket
 end
 
 -- What is left to say when the capture has ended.

@@ -48,23 +48,28 @@ function Reassembler:offset(seq)
   return self.next + ahead
 end
 
--- Note that the receiver has acknowledged all before ack. sink(kind, value, offset, stamp)
--- takes the pieces: "data" and a string, "missing" and a length, or "end"; with the stamp
--- of the segment that it was captured in (for a hole, that ends it).
-function Reassembler:acknowledge(ack, sink)
+-- Note that the receiver has acknowledged all before ack. True if something waits behind a
+-- hole: lose_patience() then.
+function Reassembler:acknowledge(ack)
   self.peer_seen = true
   if not self.base then return end
   local offset = self:offset(ack)
   if offset > self.acked then self.acked = offset end
-  if #self.held > 0 then self:lose_patience(sink) end
+  return #self.held > 0
 end
 
--- Take a segment of length bytes, the first ones of which are data.
+-- Take a segment of length bytes, the first ones of which are data. sink(kind, value,
+-- offset, stamp) takes the pieces: "data" and a string, "missing" and a length, or "end";
+-- with the stamp of the segment that it was captured in (for a hole, that ends it).
 function Reassembler:segment(seq, data, length, fin, stamp, sink)
   self:start(seq)
   local offset = self:offset(seq)
   if self.ended or offset - self.next > MAX_AHEAD then return end
   if fin and not self.fin then self.fin, self.fin_stamp = offset + length, stamp end
+  if offset == self.next and #self.held == 0 and not self.fin and #data == length then
+    self.next, self.patience = offset + length, PATIENCE
+    return sink("data", data, offset, stamp)
+  end
   if length > 0 and offset + length > self.next then
     local held = self.held
     local at = #held + 1
@@ -81,6 +86,7 @@ function Reassembler:finish(sink)
   while #self.held > 0 do self:skip_hole(sink) end
 end
 
+-- Give up the hole, if it is time.
 function Reassembler:lose_patience(sink)
   if self.acked > self.next then self.patience = self.patience - 1 end
   while #self.held > 0 and self:hopeless() do self:skip_hole(sink) end

@@ -20,10 +20,6 @@ local function address(endpoint)
   return endpoint:match("^%S+")
 end
 
-function M.endpoint(addr, port)
-  return tostring(addr) .. " " .. port
-end
-
 function M.new(settings)
   local self = setmetatable({ settings = settings }, Session)
   self.env = {
@@ -37,10 +33,10 @@ end
 function Session:reset()
   self.env.window = self.settings.window
   self.observer = observer.new(self.env, address)
-  self.results = {}                         -- by frame and place
-  self.conversations = {}                   -- "tcp N" or "udp N" to { index, ... }
-  self.conversation_list = {}
-  self.epoch_numbers, self.epochs = {}, 0   -- session and key parameters to number
+  self.datagrams, self.segments = {}, {}    -- results by frame
+  self.conversations = { tcp = {}, udp = {} } -- by Wireshark's number
+  self.conversation_list = {}               -- those that are NST
+  self.epoch_numbers, self.epochs = {}, 0   -- session, then key parameters, to number
   self.young, self.old, self.young_count = {}, {}, 0
   self.verified = {}                        -- kid to whether a record verified under it
 end
@@ -50,7 +46,7 @@ function Session:epoch_keys(box, header)
   local settings = self.settings
   if not settings.decrypt then return nil, "decryption is switched off" end
   if H.body_length(header) > settings.limit then return nil, "over the limit for decryption" end
-  local id = header.epoch
+  local id = H.epoch(header)
   local found = self.young[id]
   if found and found.box == box then return found end
   found = self.old[id]
@@ -69,41 +65,70 @@ function Session:epoch_keys(box, header)
   return found
 end
 
--- The conversation, made if it is new; kind is "tcp" or "udp", id Wireshark's number.
-function Session:conversation(kind, id)
-  local key = kind .. id
-  local found = self.conversations[key]
+-- The conversation with Wireshark's number id, made if it is new; kind is "tcp" or "udp".
+-- Its ends are remembered: to have Wireshark write addresses costs more than to parse a
+-- record.
+function Session:conversation(kind, id, pinfo)
+  local found = self.conversations[kind][id]
   if not found then
-    found = { kind = kind, id = id }
-    self.conversations[key] = found
+    local a = tostring(pinfo.src) .. " " .. pinfo.src_port
+    local b = tostring(pinfo.dst) .. " " .. pinfo.dst_port
+    found = {
+      kind = kind, id = id,
+      port = pinfo.src_port ~= pinfo.dst_port and pinfo.src_port or nil,
+      there = { src = a, dst = b }, back = { src = b, dst = a },
+    }
+    if a == b then found.back = found.there end
+    self.conversations[kind][id] = found
   end
   return found
 end
 
+-- The direction of the packet in a conversation: { src =, dst = }.
+function M.direction(conversation, pinfo)
+  local there = conversation.there
+  if conversation.port then
+    return pinfo.src_port == conversation.port and there or conversation.back
+  end
+  -- Both ports are the same.
+  return tostring(pinfo.src) == address(there.src) and there or conversation.back
+end
+
 -- Number the conversation, once it has turned out to be NST.
 function Session:number(conversation)
-  if not conversation.index then
-    local list = self.conversation_list
-    conversation.index = #list
-    list[#list + 1] = conversation
-    conversation.findings = {}
+  local list = self.conversation_list
+  conversation.index = #list
+  list[#list + 1] = conversation
+  conversation.findings = {}
+end
+
+-- The number of the header's epoch, by order of appearance.
+function Session:epoch_number(header)
+  local epochs = self.epoch_numbers[header.session]
+  if not epochs then
+    epochs = {}
+    self.epoch_numbers[header.session] = epochs
   end
+  local number = epochs[header.params]
+  if not number then
+    number = self.epochs
+    epochs[header.params], self.epochs = number, number + 1
+  end
+  return number
 end
 
 -- Complete a finding for showing, and keep it with its conversation.
 function Session:note(finding, conversation)
-  local header = finding.header
-  finding.conversation = conversation
+  local header, verdict = finding.header, finding.verdict
+  finding.conversation = conversation.index
+  -- Expert information on each record would drown the rest where there is no key box.
+  finding.expert = verdict ~= "OK" and finding.note ~= "no key box"
+    or self.settings:error() ~= nil
   if header then
-    local number = self.epoch_numbers[header.epoch]
-    if not number then
-      number = self.epochs
-      self.epoch_numbers[header.epoch], self.epochs = number, number + 1
-    end
-    finding.epoch = number
-    if finding.verdict == "OK" then
+    finding.epoch = self:epoch_number(header)
+    if verdict == "OK" then
       self.verified[header.kid] = true
-    elseif finding.verdict == "AUTH" then
+    elseif verdict == "AUTH" then
       finding.hint = self.verified[header.kid]
         and ("other records verified under kid %d: this one was altered"):format(header.kid)
         or ("nothing has verified under kid %d yet: a wrong key, or altered"):format(header.kid)

@@ -89,16 +89,21 @@ function Settings:backend(cipher_id)
   return self.backends[cipher_id]
 end
 
--- The dissector for payload, and whether it is more than a dump of bytes.
+-- The dissector for payload.
 function Settings:inner()
   local name = self.prefs.inner
   if name ~= self.inner_name then
     self.inner_name = name
     local ok, found = pcall(Dissector.get, name)
-    self.inner_dissector = ok and found or Dissector.get("data")
-    self.inner_found = ok and found ~= nil
+    self.data = self.data or Dissector.get("data")
+    self.inner_dissector = ok and name ~= "data" and found or self.data
   end
   return self.inner_dissector
+end
+
+-- Whether the dissector for payload only dumps bytes.
+function Settings:dump()
+  return self:inner() == self.data
 end
 
 return M

@@ -45,7 +45,7 @@ end
 
 function Receiver:sequence(header)
   local previous = self.previous
-  if header.session == H.ZERO_SESSION then return "SEQUENCE" end
+  if header.session == 0 then return "SEQUENCE" end
   if previous and previous.header.session == header.session then
     if header.counter ~= previous.header.counter + 1 then return "SEQUENCE" end
     if header.params ~= previous.header.params then return "SEQUENCE" end
@@ -61,7 +61,7 @@ function Receiver:open(header, body, stamp)
   local previous = self.previous
   local same_epoch = previous and previous.header.session == header.session
   local chain = ""
-  if previous and not same_epoch then chain = previous.header.token end
+  if previous and not same_epoch then chain = H.token(previous.header) end
   if H.has(header, H.BOUND) and self.sent then chain = self.sent end
   local epoch, note = self.env.epoch(self.box, header)
   if not epoch then return nil, nil, note end

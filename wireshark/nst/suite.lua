@@ -34,12 +34,12 @@ Epoch.__index = Epoch
 -- The keys of the header's epoch, from the key box's key, in this backend's hands.
 function M.derive(backend, key, header)
   local suite = H.SUITES[header.cipher_id]
-  local info = "NST1" .. char(header.cipher_id) .. header.session
+  local info = "NST1" .. char(header.cipher_id) .. header.raw:sub(17, 22)
   local hmac = backend.hmac(suite.hash, perturb(key, header.kpos, header.kval))
   local okm = expand(hmac, info)
   local cipher = backend.cipher(suite.cipher, okm:sub(1, suite.key_length))
   return setmetatable({
-    id = header.epoch,
+    id = H.epoch(header),
     suite = suite,
     backend = backend.name,
     cipher = cipher,
@@ -56,10 +56,10 @@ end
 function Epoch:open(header, body, chain)
   local auth = H.zero_token(header) .. chain
   if self.suite.gcm then
-    local plaintext = self.cipher:gcm_open(self:iv(header), auth, header.token, body)
+    local plaintext = self.cipher:gcm_open(self:iv(header), auth, H.token(header), body)
     return plaintext, not plaintext and "AUTH" or nil
   end
-  if self.mac(auth .. body):sub(1, 16) ~= header.token then return nil, "AUTH" end
+  if self.mac(auth .. body):sub(1, 16) ~= H.token(header) then return nil, "AUTH" end
   local padded = self.cipher:cbc_decrypt(header.raw:sub(9, 24), body)
   local n = #body - header.length
   if n < 1 or n > 16 or padded:sub(-n) ~= char(n):rep(n) then return nil, "PADDING" end

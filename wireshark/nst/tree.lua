@@ -10,11 +10,27 @@ local M = {}
 
 local UNVERIFIED = "unverified"
 
+local epoch_time = Field.new("frame.time_epoch")
+
+-- The time of capture that goes with a finding; if it is not kept, it is this packet's.
+function M.time(stamp)
+  if stamp.time then return stamp.time end
+  local at = epoch_time().value
+  return { s = at.secs, ns = at.nsecs }
+end
+
 local Drawer = {}
 Drawer.__index = Drawer
 
 function M.new(nst, fields, settings)
   return setmetatable({ nst = nst, F = fields.F, E = fields.E, settings = settings }, Drawer)
+end
+
+-- Whether anyone looks at what the tree says of NST: most fields of most packets that
+-- tshark reads, or that Wireshark loads, are never looked at.
+function Drawer:wanted(tree)
+  self.handle = self.handle or Dissector.get("nst")
+  return tree:referenced(self.handle)
 end
 
 -- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
@@ -71,23 +87,41 @@ function Drawer:generated(tree, finding)
     verdict:add_proto_expert_info(E[finding.verdict])
   elseif not finding.verdict then
     local note = tree:add(F.note, finding.note):set_generated()
-    note:add_proto_expert_info(E.unverified, "Unverified: " .. finding.note)
+    if finding.expert then note:add_proto_expert_info(E.unverified, "Unverified: " .. finding.note) end
   end
   if finding.earlier then tree:add(F.earlier, finding.earlier):set_generated() end
   if header then
-    local skew = time.difference(finding.stamp.time, H.timestamp(header))
+    local captured, sealed = M.time(finding.stamp), H.timestamp(header)
+    local skew = time.difference(captured, sealed)
     local item = tree:add(F.skew, NSTime.new(skew.s, skew.ns)):set_generated()
-    if finding.verdict ~= "TIMESTAMP"
-      and time.apart(finding.stamp.time, H.timestamp(header), self.settings.window) then
+    if finding.verdict ~= "TIMESTAMP" and time.apart(captured, sealed, self.settings.window) then
       item:add_proto_expert_info(E.skewed)
     end
   end
   if finding.sender then tree:add(F.sender, finding.sender):set_generated() end
-  tree:add(F.stream, finding.conversation.index):set_generated()
+  tree:add(F.stream, finding.conversation):set_generated()
   if finding.epoch then tree:add(F.epoch, finding.epoch):set_generated() end
   if finding.crypto then tree:add(F.crypto, finding.crypto):set_generated() end
   local err = self.settings:error()
   if err then tree:add_proto_expert_info(E.keybox, "Key box: " .. err) end
+end
+
+-- The columns and so on of the inner dissector, if it is one that has any.
+function Drawer:inner_only(finding, pinfo, tree)
+  local plaintext = finding.plaintext
+  if plaintext and plaintext ~= "" and not self.settings:dump() then
+    self:call_inner(ByteArray.new(plaintext, true):tvb("Decrypted NST"), pinfo, tree)
+  end
+end
+
+function Drawer:call_inner(tvb, pinfo, tree)
+  -- An inner dissector must not ask TCP for more: these are not TCP's bytes.
+  local desegment = pinfo.can_desegment
+  pinfo.can_desegment = 0
+  pinfo.cols.info:fence()
+  self.settings:inner():call(tvb, pinfo, tree)
+  pinfo.can_desegment = desegment
+  if desegment > 0 then pinfo.desegment_len = 0 end
 end
 
 -- The decrypted tab, and the dissector that it is handed to.
@@ -98,16 +132,14 @@ function Drawer:payload(record, finding, pinfo, tree)
   local name = verified and "Decrypted NST" or "Decrypted NST, not verified"
   local tvb = ByteArray.new(plaintext, true):tvb(name)
   record:add(verified and self.F.payload or self.F.unverified_payload, tvb())
-  -- An inner dissector must not ask TCP for more: these are not TCP's bytes.
-  local desegment = pinfo.can_desegment
-  pinfo.can_desegment = 0
-  self.settings:inner():call(tvb, pinfo, tree)
-  pinfo.can_desegment = desegment
-  if desegment > 0 then pinfo.desegment_len = 0 end
+  self:call_inner(tvb, pinfo, tree)
 end
 
 -- A finding. tvb is the range of its bytes in the packet, nil if they are not in it whole.
 function Drawer:record(tree, tvb, finding, pinfo)
+  if not finding.expert and not self:wanted(tree) then
+    return self:inner_only(finding, pinfo, tree)
+  end
   local F = self.F
   local bytes = finding.bytes
   local reassembled = not tvb and bytes and #bytes > 0
@@ -131,11 +163,11 @@ end
 -- The columns, for the findings of a frame; text is for one that has none.
 function M.columns(pinfo, findings, text)
   local words = {}
-  for i, finding in ipairs(findings) do words[i] = M.summary(finding) end
+  for i = 1, #findings do words[i] = M.summary(findings[i]) end
   if text then words[#words + 1] = text end
-  pinfo.cols.protocol = "NST"
-  pinfo.cols.info = table.concat(words, ", ")
-  pinfo.cols.info:fence()
+  local cols = pinfo.cols
+  cols.protocol = "NST"
+  cols.info = #words == 1 and words[1] or table.concat(words, ", ")
 end
 
 return M
