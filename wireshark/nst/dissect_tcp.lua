@@ -16,6 +16,12 @@ local M = {}
 local tcp_header, tcp_stream = Field.new("tcp"), Field.new("tcp.stream")
 local tcp_length, tcp_payload = Field.new("tcp.len"), Field.new("tcp.payload")
 
+-- The payload of the packet in hand, nil if there is none.
+local function payload_range()
+  local payload = tcp_payload()
+  return payload and payload.range
+end
+
 -- The segment of the packet in hand, without its data.
 local function parse(conversation, pinfo)
   local header = tcp_header()
@@ -59,6 +65,7 @@ function Tcp:judge(segment, conversation, pinfo)
     conversation.early = nil
   end
   local direction = observer:segment(segment, stamp, findings)
+  for _, each in ipairs(direction.connection.list) do session.conversation_of[each] = conversation end
   local reassembler, stream = direction.reassembler, direction.stream
   local result = { findings = findings, offset = 0 }
   if segment.length > 0 and reassembler.base then
@@ -105,7 +112,7 @@ function Tcp:draw(tree, tvb, result, pinfo)
   local text
   if tvb and result.held then
     text = ("[held: %d bytes before it are missing]"):format(result.held)
-    local item = tree:add(self.nst, tvb()):append_text(", " .. text)
+    local item = tree:add(self.nst, tvb(0)):append_text(", " .. text)
     item:add_proto_expert_info(self.E.held)
   elseif tvb and result.rest and result.rest <= tvb:len() then
     local range = tvb(tvb:len() - result.rest, result.rest)
@@ -134,13 +141,14 @@ end
 function Tcp:dissect(tvb, pinfo, tree)
   local stream = tcp_stream()
   local session = self.session
-  if udp.quoted() or not stream then
+  if not stream then session:fresh(pinfo, false) end
+  if not stream or udp.quoted() then
     tree:add(self.nst, tvb())
     return tvb:len()
   end
   local key = M.key(pinfo, stream)
   local result = session.segments[key]
-  if not result and not pinfo.visited then
+  if not result and session:fresh(pinfo, true) then
     local conversation = session:conversation("tcp", stream.value, pinfo)
     local segment = parse(conversation, pinfo)
     if not segment then return 0 end
@@ -163,24 +171,24 @@ function Tcp:post(_, pinfo, tree)
   local session = self.session
   local key = M.key(pinfo, stream)
   local result = session.segments[key]
-  if pinfo.visited then
-    if result and result.late then self:draw(tree, nil, result, pinfo) end
+  if result then
+    if result.late then self:draw(tree, payload_range(), result, pinfo) end
     return
   end
-  if result or udp.quoted() then return end
+  if not session:fresh(pinfo, true) or udp.quoted() then return end
   local conversation = session:conversation("tcp", stream.value, pinfo)
   local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
   local segment = parse(conversation, pinfo)
   if not segment then return end
-  local length, payload = tcp_length(), tcp_payload()
+  local length, payload = tcp_length(), payload_range()
   segment.length = length and length.value or 0
-  segment.data = payload and payload.range:raw() or ""
+  segment.data = payload and payload:raw() or ""
   if known then
     result = self:judge(segment, conversation, pinfo)
-    if #result.findings > 0 then
+    if #result.findings > 0 or result.rest or result.held then
       result.late = true
       session.segments[key] = result
-      self:draw(tree, nil, result, pinfo)
+      self:draw(tree, payload, result, pinfo)
     end
   elseif segment.syn then
     conversation.early = conversation.early or {}

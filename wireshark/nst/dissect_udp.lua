@@ -76,7 +76,9 @@ end
 
 -- Dissect one datagram; returns how many bytes were taken.
 function Udp:dissect(tvb, pinfo, tree)
-  if not udp_stream() or M.quoted() then return self:header_only(tvb, tree) end
+  local stream = udp_stream()
+  if not stream then self.session:fresh(pinfo, false) end
+  if not stream or M.quoted() then return self:header_only(tvb, tree) end
   if self:multicast(pinfo) then
     pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
     return self:header_only(tvb, tree, self.E.multicast)
@@ -85,7 +87,7 @@ function Udp:dissect(tvb, pinfo, tree)
   local key = pinfo.number * MAX_OFFSET + tvb:offset() % MAX_OFFSET
   local finding = results[key]
   if not finding then
-    if pinfo.visited then return self:header_only(tvb, tree) end
+    if not self.session:fresh(pinfo, true) then return self:header_only(tvb, tree) end
     finding = self:judge(tvb:raw(), tvb:reported_len(), pinfo)
     results[key] = finding
   end
@@ -106,7 +108,7 @@ function Udp:post(_, pinfo, tree)
   local key = -pinfo.number
   local finding = results[key]
   if not finding then
-    if pinfo.visited then return end
+    if not self.session:fresh(pinfo, true) then return end
     finding = self:judge("", 0, pinfo)
     results[key] = finding
   end

@@ -35,10 +35,33 @@ function Session:reset()
   self.observer = observer.new(self.env, address)
   self.datagrams, self.segments = {}, {}    -- results by frame
   self.conversations = { tcp = {}, udp = {} } -- by Wireshark's number
+  self.conversation_of = {}                 -- by direction of a TCP connection
   self.conversation_list = {}               -- those that are NST
   self.epoch_numbers, self.epochs = {}, 0   -- session, then key parameters, to number
   self.young, self.old, self.young_count = {}, {}, 0
+  self.blind, self.first, self.last = false, nil, nil
   self.verified = {}                        -- kid to whether a record verified under it
+end
+
+-- Whether the packet is to be judged: it is seen for the first time.
+--
+-- Where a capture is loaded without packet trees (wiregasm does that), fields cannot be
+-- read the first time. Then packets are judged in the next pass, from wherever it begins.
+function Session:fresh(pinfo, readable)
+  local number = pinfo.number
+  if not readable then
+    self.blind = true
+    return false
+  end
+  if not self.blind then return not pinfo.visited end
+  if self.first and number < self.first then
+    self:reset()
+    self.blind = true
+  end
+  self.first = self.first or number
+  if number < (self.last or 0) then return false end
+  self.last = number
+  return true
 end
 
 -- The derived keys for a header, or nil and why not.
@@ -139,6 +162,15 @@ function Session:note(finding, conversation)
   end
   local findings = conversation.findings
   findings[#findings + 1] = finding
+end
+
+-- Judge what is left when the capture has ended; for tshark's taps, which run then.
+function Session:finish()
+  local findings = {}
+  self.observer:finish(findings)
+  for _, finding in ipairs(findings) do
+    self:note(finding, self.conversation_of[finding.direction])
+  end
 end
 
 return M

@@ -1,3 +1,82 @@
+-- SPDX-License-Identifier: GPL-2.0-or-later
+-- `tshark -z nst,stat`, and the menu Tools > NST > Statistics.
+
 local use = ...
 if not use then return end
-return function() end
+
+local H = use("header")
+local taps = use("taps")
+
+local function add(counts, key, n)
+  counts[key] = (counts[key] or 0) + (n or 1)
+end
+
+-- "a 3, b 1": the most frequent first, or by key if the keys are numbers.
+local function listed(counts)
+  local keys = {}
+  for key in pairs(counts) do keys[#keys + 1] = key end
+  table.sort(keys, function(a, b)
+    if type(a) == "number" then return a < b end
+    if counts[a] ~= counts[b] then return counts[a] > counts[b] end
+    return a < b
+  end)
+  for i, key in ipairs(keys) do keys[i] = ("%s (%d)"):format(key, counts[key]) end
+  return #keys > 0 and table.concat(keys, ", ") or "none"
+end
+
+local function new()
+  return { records = { 0, 0 }, bytes = { 0, 0 }, suites = {}, kids = {}, epochs = {},
+    verdicts = {}, epoch_count = 0 }
+end
+
+-- Count one finding; way is 1 for there, 2 for back.
+local function count(sums, finding, way)
+  local header = finding.header
+  add(sums.verdicts, finding.verdict or "unverified")
+  sums.records[way] = sums.records[way] + 1
+  sums.bytes[way] = sums.bytes[way] + (finding.plaintext and #finding.plaintext or 0)
+  if not header then return end
+  local suite = H.SUITES[header.cipher_id]
+  add(sums.suites, suite and suite.name or ("cipher " .. header.cipher_id))
+  add(sums.kids, header.kid)
+  if not sums.epochs[finding.epoch] then
+    sums.epochs[finding.epoch] = true
+    sums.epoch_count = sums.epoch_count + 1
+  end
+end
+
+local function lines(out, sums)
+  for way, arrow in ipairs { "->", "<-" } do
+    out[#out + 1] = ("    %s %8d records %12d bytes of payload"):format(
+      arrow, sums.records[way], sums.bytes[way])
+  end
+  out[#out + 1] = "    suites    " .. listed(sums.suites)
+  out[#out + 1] = "    kids      " .. listed(sums.kids)
+  out[#out + 1] = "    epochs    " .. sums.epoch_count
+  out[#out + 1] = "    verdicts  " .. listed(sums.verdicts)
+end
+
+-- The statistics as text.
+local function report(session)
+  local total, body = new(), {}
+  for _, conversation in ipairs(session.conversation_list) do
+    local sums = new()
+    for _, finding in ipairs(conversation.findings) do
+      local way = finding.direction.src == conversation.there.src and 1 or 2
+      count(sums, finding, way)
+      count(total, finding, way)
+    end
+    body[#body + 1] = ""
+    body[#body + 1] = taps.title(conversation)
+    lines(body, sums)
+  end
+  local out = { ("NST statistics: %d conversations, %d records"):format(
+    #session.conversation_list, total.records[1] + total.records[2]) }
+  lines(out, total)
+  for _, line in ipairs(body) do out[#out + 1] = line end
+  return table.concat(out, "\n") .. "\n"
+end
+
+return function(session)
+  taps.register(session, "nst,stat", "Statistics", nil, function() return report(session) end)
+end
