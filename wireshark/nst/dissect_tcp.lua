@@ -101,39 +101,47 @@ function Tcp:describe_rest(result, stream, length)
   end
 end
 
+-- What to say of bytes that no finding covers, nil if there are none.
+local function rest_text(result)
+  if result.held then
+    return ("[held: %d bytes before it are missing]"):format(result.held)
+  elseif not result.rest then
+    return nil
+  elseif not result.have then
+    return "[no record found]"
+  elseif not result.need then
+    return "[waits for the record that it is bound to]"
+  elseif result.need <= H.LENGTH then
+    return ("[%d bytes of a record]"):format(result.have)
+  end
+  return ("[%d of %d bytes of a record]"):format(result.have, result.need)
+end
+
+-- Draw a result; tvb is the segment's payload, nil if it has none.
 function Tcp:draw(tree, tvb, result, pinfo)
-  local drawer = self.drawer
-  for i = 1, #result.findings do
-    local finding = result.findings[i]
+  local findings = result.findings
+  local text = tvb and rest_text(result)
+  if #findings > 0 or tvb then
+    tree_module.columns(pinfo, findings, text or #findings == 0 and "[nothing new]" or nil)
+  end
+  for i = 1, #findings do
+    local finding = findings[i]
     local at, size = finding.at, finding.size
     local here = tvb and at and at >= 0 and size > 0 and at + size <= tvb:len()
-    drawer:record(tree, here and tvb(at, size) or nil, finding, pinfo)
+    self.drawer:record(tree, here and tvb(at, size) or nil, finding, pinfo)
   end
-  local text
-  if tvb and result.held then
-    text = ("[held: %d bytes before it are missing]"):format(result.held)
-    local item = tree:add(self.nst, tvb(0)):append_text(", " .. text)
+  if text then self:draw_rest(tree, tvb, result, text) end
+end
+
+function Tcp:draw_rest(tree, tvb, result, text)
+  local size = math.min(result.held and tvb:len() or result.rest, tvb:len())
+  if size == 0 then return end
+  local range = tvb(tvb:len() - size, size)
+  local item = tree:add(self.nst, range):append_text(", " .. text)
+  if result.held then
     item:add_proto_expert_info(self.E.held)
-  elseif tvb and result.rest and result.rest <= tvb:len() then
-    local range = tvb(tvb:len() - result.rest, result.rest)
-    if result.have then
-      text = result.need and ("[%d of %d bytes of a record]"):format(result.have, result.need)
-        or "[waits for the record that it is bound to]"
-      if result.need and result.need <= H.LENGTH then
-        text = ("[%d bytes of a record]"):format(result.have)
-      end
-      local item = tree:add(self.nst, range):append_text(", " .. text)
-      item:add(self.F.segment, range)
-    else
-      text = "[no record found]"
-      local item = tree:add(self.nst, range):append_text(", " .. text)
-      item:add(self.F.ignored, range)
-    end
-  end
-  if #result.findings > 0 or text then
-    tree_module.columns(pinfo, result.findings, text)
-  elseif tvb then
-    tree_module.columns(pinfo, {}, "[nothing new]")
+  else
+    item:add(result.have and self.F.segment or self.F.ignored, range)
   end
 end
 

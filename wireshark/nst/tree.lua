@@ -118,7 +118,7 @@ function Drawer:call_inner(tvb, pinfo, tree)
   -- An inner dissector must not ask TCP for more: these are not TCP's bytes.
   local desegment = pinfo.can_desegment
   pinfo.can_desegment = 0
-  pinfo.cols.info:fence()
+  if not self.settings:dump() then pinfo.cols.info:fence() end
   self.settings:inner():call(tvb, pinfo, tree)
   pinfo.can_desegment = desegment
   if desegment > 0 then pinfo.desegment_len = 0 end
