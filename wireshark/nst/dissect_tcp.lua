@@ -108,7 +108,7 @@ local function rest_text(result)
   elseif not result.rest then
     return nil
   elseif not result.have then
-    return "[no record found]"
+    return #result.findings == 0 and "[no record found]" or nil
   elseif not result.need then
     return "[waits for the record that it is bound to]"
   elseif result.need <= H.LENGTH then

@@ -36,7 +36,7 @@ end
 -- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
 function M.summary(finding)
   local header, verdict = finding.header, finding.verdict or UNVERIFIED
-  if not header then return "[" .. verdict .. "]" end
+  if not header or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
   local suite = H.SUITES[header.cipher_id]
   return ("%s kid %d seq %d len %d%s [%s]"):format(
     suite and suite.name or ("cipher " .. header.cipher_id), header.kid, header.counter,
@@ -106,12 +106,18 @@ function Drawer:generated(tree, finding)
   if err then tree:add_proto_expert_info(E.keybox, "Key box: " .. err) end
 end
 
--- The columns and so on of the inner dissector, if it is one that has any.
+-- The tab with the plaintext, which is printed by tshark -x, tree or no tree.
+local function tab(finding)
+  local name = finding.verdict == "OK" and "Decrypted NST" or "Decrypted NST, not verified"
+  return ByteArray.new(finding.plaintext, true):tvb(name)
+end
+
+-- Tab and inner dissector, without a tree.
 function Drawer:inner_only(finding, pinfo, tree)
   local plaintext = finding.plaintext
-  if plaintext and plaintext ~= "" and not self.settings:dump() then
-    self:call_inner(ByteArray.new(plaintext, true):tvb("Decrypted NST"), pinfo, tree)
-  end
+  if not plaintext or plaintext == "" then return end
+  local tvb = tab(finding)
+  if not self.settings:dump() then self:call_inner(tvb, pinfo, tree) end
 end
 
 function Drawer:call_inner(tvb, pinfo, tree)
@@ -128,9 +134,7 @@ end
 function Drawer:payload(record, finding, pinfo, tree)
   local plaintext = finding.plaintext
   if not plaintext or plaintext == "" then return end
-  local verified = finding.verdict == "OK"
-  local name = verified and "Decrypted NST" or "Decrypted NST, not verified"
-  local tvb = ByteArray.new(plaintext, true):tvb(name)
+  local verified, tvb = finding.verdict == "OK", tab(finding)
   record:add(verified and self.F.payload or self.F.unverified_payload, tvb())
   self:call_inner(tvb, pinfo, tree)
 end
