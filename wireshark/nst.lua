@@ -28,7 +28,7 @@ local udp = use("dissect_udp").new(nst, fields, settings, session)
 local tcp = use("dissect_tcp").new(nst, fields, settings, session)
 
 function nst.dissector(tvb, pinfo, tree)
-  if pinfo.port_type == 2 then return tcp:dissect(tvb, pinfo, tree) end
+  if tcp.late or pinfo.port_type == 2 and not udp.late then return tcp:dissect(tvb, pinfo, tree) end
   return udp:dissect(tvb, pinfo, tree)
 end
 

@@ -147,6 +147,7 @@ end
 
 -- A segment with payload that Wireshark hands to this dissector.
 function Tcp:dissect(tvb, pinfo, tree)
+  if self.late then return self:draw_late(pinfo, tree) end
   local stream = tcp_stream()
   local session = self.session
   if not stream then session:fresh(pinfo, false) end
@@ -172,15 +173,23 @@ function Tcp:dissect(tvb, pinfo, tree)
   return tvb:len()
 end
 
--- Any other segment of an NST connection, or that may become one.
-function Tcp:post(_, pinfo, tree)
+function Tcp:draw_late(pinfo, tree)
+  local result = self.late
+  self.late = nil
+  self:draw(tree, payload_range(), result, pinfo)
+  return 0
+end
+
+-- Any other segment of an NST connection, or that may become one. What there is to show
+-- is left in late, for the protocol's own dissector.
+function Tcp:post(pinfo)
   local stream = tcp_stream()
   if not stream then return end
   local session = self.session
   local key = M.key(pinfo, stream)
   local result = session.segments[key]
   if result then
-    if result.late then self:draw(tree, payload_range(), result, pinfo) end
+    self.late = result.late and result or nil
     return
   end
   if not session:fresh(pinfo, true) or udp.quoted() then return end
@@ -196,7 +205,7 @@ function Tcp:post(_, pinfo, tree)
     if #result.findings > 0 or result.rest or result.held then
       result.late = true
       session.segments[key] = result
-      self:draw(tree, payload, result, pinfo)
+      self.late = result
     end
   elseif segment.syn then
     conversation.early = conversation.early or {}

@@ -76,6 +76,7 @@ end
 
 -- Dissect one datagram; returns how many bytes were taken.
 function Udp:dissect(tvb, pinfo, tree)
+  if self.late then return self:draw_late(pinfo, tree) end
   local stream = udp_stream()
   if not stream then self.session:fresh(pinfo, false) end
   if not stream or M.quoted() then return self:header_only(tvb, tree) end
@@ -96,8 +97,9 @@ function Udp:dissect(tvb, pinfo, tree)
   return tvb:len()
 end
 
--- A datagram without payload, which Wireshark hands to nobody.
-function Udp:post(_, pinfo, tree)
+-- A datagram without payload, which Wireshark hands to nobody. What there is to show is
+-- left in late, for the protocol's own dissector.
+function Udp:post(pinfo)
   local length = udp_length()
   if length.value ~= 8 or M.quoted()
     or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port))
@@ -112,8 +114,15 @@ function Udp:post(_, pinfo, tree)
     finding = self:judge("", 0, pinfo)
     results[key] = finding
   end
+  self.late = finding
+end
+
+function Udp:draw_late(pinfo, tree)
+  local finding = self.late
+  self.late = nil
   tree_module.columns(pinfo, { finding })
   self.drawer:record(tree, nil, finding, pinfo)
+  return 0
 end
 
 -- Whether the packet in hand is one for post().

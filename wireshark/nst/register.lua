@@ -61,11 +61,12 @@ return function(nst, settings, tcp, udp)
   end)
 
   local after = Proto("nst_after", "NST segments without payload")
+  local handle = Dissector.get("nst")
   function after.dissector(tvb, pinfo, tree)
-    if tcp_module.here() then
-      tcp:post(tvb, pinfo, tree)
-    elseif udp_module.here() then
-      udp:post(tvb, pinfo, tree)
+    local part = tcp_module.here() and tcp or udp_module.here() and udp
+    if part then
+      part:post(pinfo)
+      if part.late then handle:call(tvb, pinfo, tree) end
     end
   end
   register_postdissector(after)

@@ -5,6 +5,7 @@ local use = ...
 if not use then return end
 
 local H = use("header")
+local checks = use("checks")
 local time = use("time")
 local M = {}
 
@@ -94,7 +95,10 @@ function Drawer:generated(tree, finding)
     local captured, sealed = M.time(finding.stamp), H.timestamp(header)
     local skew = time.difference(captured, sealed)
     local item = tree:add(F.skew, NSTime.new(skew.s, skew.ns)):set_generated()
-    if finding.verdict ~= "TIMESTAMP" and time.apart(captured, sealed, self.settings.window) then
+    -- Of a stream's later records no receiver asks this; of what is not NST no one does.
+    local asked = checks.NUMBER[finding.verdict or "OK"]
+    if (asked == 0 or asked > checks.NUMBER.TIMESTAMP)
+      and time.apart(captured, sealed, self.settings.window) then
       item:add_proto_expert_info(E.skewed)
     end
   end
