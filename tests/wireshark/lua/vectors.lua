@@ -40,7 +40,9 @@ local function check(backend, path)
   return count, wrong
 end
 
-local path, name = os.getenv("NST_VECTORS"), os.getenv("NST_BACKEND")
+-- Without an environment it runs in wiregasm.
+local path = os.getenv("NST_VECTORS") or "/in/vectors"
+local name = os.getenv("NST_BACKEND") or "pure"
 local backend = use("backend_" .. name)
 if not backend then
   print("no backend " .. name)
