@@ -17,6 +17,8 @@ packages=(
 	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
 	# captures of what the module sends
 	tcpdump
+	# the Wireshark dissector: tshark 4.0, its fast crypto, and Node for Wireshark 4.4
+	lua-luaossl tshark nodejs npm
 )
 python=${PYTHON:-/usr/bin/python3}
 
@@ -59,6 +61,15 @@ virtual_environment() {
 	echo "$wanted" >"$stamp"
 }
 
+wireshark_4_4() {
+	local tests=tests/wireshark
+	local stamp=$tests/node_modules/.package-lock.json
+	[[ ! -e $stamp || $stamp -ot $tests/package-lock.json ]] || return 0
+	say "installing Wireshark 4.4 for Node"
+	npm ci --prefix "$tests" --no-audit --no-fund --loglevel=error >/dev/null
+	touch "$stamp"
+}
+
 declare -A installed=()
 while read -r status package; do
 	[[ $status != ii ]] || installed[$package]=yes
@@ -69,4 +80,5 @@ exec {lock}>.setup.lock
 flock "$lock"
 system_packages
 virtual_environment
+wireshark_4_4
 .venv/bin/nst-fuzz kernel fetch --quiet

@@ -73,8 +73,9 @@ function Socket:accept(header, frame)
 end
 
 -- Judge one datagram; a finding as in observed_stream.lua. length is that of the UDP
--- payload on the wire, data what was captured of it; back is the socket that sent it.
-function Socket:judge(data, length, stamp, back)
+-- payload on the wire, captured what was captured of it, data that many bytes, or as many of
+-- them as are needed where there is no key box; back is the socket that sent it.
+function Socket:judge(data, captured, length, stamp, back)
   local finding = { stamp = stamp }
   if length < H.LENGTH then
     finding.verdict = "SHORT"
@@ -96,7 +97,7 @@ function Socket:judge(data, length, stamp, back)
   end
   finding.verdict, finding.earlier = self:check(header, length, stamp)
   if finding.verdict then return finding end
-  if #data < length then
+  if captured < length then
     finding.note = cut_off
     return finding
   end

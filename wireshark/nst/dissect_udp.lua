@@ -24,7 +24,7 @@ function M.quoted()
   return icmp() or icmpv6()
 end
 
-local function multicast(dst)
+local function is_multicast(dst)
   local text = tostring(dst)
   local first = tonumber(text:match("^(%d+)%."))
   if first then return first >= 224 and first <= 239 or text == "255.255.255.255" end
@@ -44,26 +44,29 @@ function M.new(nst, fields, settings, session)
   }, Udp)
 end
 
--- The finding on a datagram; data is what was captured of its payload.
-function Udp:judge(data, length, pinfo)
+-- The conversation of the packet in hand, and its direction.
+function Udp:ends(stream, pinfo)
+  local conversation = self.session:conversation("udp", stream.value, pinfo)
+  return conversation, session_module.direction(conversation, pinfo)
+end
+
+-- The finding on a datagram; data is what was captured of its payload, or as much of that
+-- as is looked at.
+function Udp:judge(conversation, direction, data, captured, length, pinfo)
   local session = self.session
-  local conversation = session:conversation("udp", udp_stream().value, pinfo)
   if not conversation.index then session:number(conversation) end
-  local direction = session_module.direction(conversation, pinfo)
   if not direction.socket then session.observer:sockets(conversation) end
   local stamp = { frame = pinfo.number }
   if session.env.box() then stamp.time = M.now() end
-  local finding = direction.socket:judge(data, length, stamp, direction.back)
+  local finding = direction.socket:judge(data, captured, length, stamp, direction.back)
   finding.direction = direction
   session:note(finding, conversation)
   return finding
 end
 
--- Whether the packet goes to more than one host.
-function Udp:multicast(pinfo)
-  local conversation = self.session:conversation("udp", udp_stream().value, pinfo)
-  local direction = session_module.direction(conversation, pinfo)
-  if direction.multicast == nil then direction.multicast = multicast(pinfo.dst) end
+-- Whether the packet, of this direction, goes to more than one host.
+local function multicast(direction, pinfo)
+  if direction.multicast == nil then direction.multicast = is_multicast(pinfo.dst) end
   return direction.multicast
 end
 
@@ -80,7 +83,8 @@ function Udp:dissect(tvb, pinfo, tree)
   local stream = udp_stream()
   if not stream then self.session:fresh(pinfo, false) end
   if not stream or M.quoted() then return self:header_only(tvb, tree) end
-  if self:multicast(pinfo) then
+  local conversation, direction = self:ends(stream, pinfo)
+  if multicast(direction, pinfo) then
     pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
     return self:header_only(tvb, tree, self.E.multicast)
   end
@@ -89,7 +93,10 @@ function Udp:dissect(tvb, pinfo, tree)
   local finding = results[key]
   if not finding then
     if not self.session:fresh(pinfo, true) then return self:header_only(tvb, tree) end
-    finding = self:judge(tvb:raw(), tvb:reported_len(), pinfo)
+    local captured = tvb:len()
+    local wanted = self.session.env.box() and captured or math.min(captured, H.LENGTH)
+    local data = wanted > 0 and tvb:raw(0, wanted) or ""
+    finding = self:judge(conversation, direction, data, captured, tvb:reported_len(), pinfo)
     results[key] = finding
   end
   tree_module.columns(pinfo, { finding })
@@ -102,16 +109,17 @@ end
 function Udp:post(pinfo)
   local length = udp_length()
   if length.value ~= 8 or M.quoted()
-    or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port))
-    or self:multicast(pinfo) then
+    or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)) then
     return
   end
+  local conversation, direction = self:ends(udp_stream(), pinfo)
+  if multicast(direction, pinfo) then return end
   local results = self.session.datagrams
   local key = -pinfo.number
   local finding = results[key]
   if not finding then
     if not self.session:fresh(pinfo, true) then return end
-    finding = self:judge("", 0, pinfo)
+    finding = self:judge(conversation, direction, "", 0, 0, pinfo)
     results[key] = finding
   end
   self.late = finding
