@@ -17,9 +17,12 @@ packages=(
 	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
 	# captures of what the module sends
 	tcpdump
-	# the Wireshark dissector: tshark 4.0, its fast crypto, and Node for Wireshark 4.4
-	lua-luaossl tshark nodejs npm
+	# the Wireshark dissector: tshark 4.0 and its fast crypto
+	lua-luaossl tshark
 )
+# Wireshark 4.4 runs in Node. Other builds of nodejs than Debian's bring npm along, and
+# Debian's npm cannot be installed beside them.
+command -v npm >/dev/null || packages+=(nodejs npm)
 python=${PYTHON:-/usr/bin/python3}
 
 say() {
