@@ -131,6 +131,9 @@ class Observer:
             found = [self._datagram(packet, stamp)]
         if self._waiting or self._held:
             return self._in_order(found, frame - MAX_WAIT)
+        if len(found) > 1:
+            # The last record that waited comes out behind the one that it waited for.
+            found.sort(key=lambda observation: observation.frame)
         return found
 
     def finish(self) -> list[Observation]:
