@@ -244,6 +244,9 @@ class ObservedStream:
                 if self.waiting is not None:
                     return None
             if verdict is not None:
+                # A header that named a suite and a key is one: look for the next behind it.
+                known = verdict.number >= Verdict.KID.number
+                del buffer[: HEADER_LEN if known else 1]
                 return self._fail(verdict, header, stamp)
             self._header = header
         return self._complete(stamp)
@@ -404,8 +407,6 @@ class ObservedStream:
         self._place = _Place.FAILED
         self._first_lost = self.first_token is None
         self._searching = True
-        if verdict.number < Verdict.AUTH.number:  # else the record has been taken out
-            del self._buffer[: HEADER_LEN if verdict.number >= Verdict.KID.number else 1]
         return Finding(stamp, verdict, header)
 
     def _lose(self, length: int, stamp: Stamp) -> Iterator[Finding]:

@@ -328,6 +328,14 @@ class TestFailedRecords:
             Connection(capture, client_port=port).open().send(True, wire)
         assert verdicts(capture.observe()) == ["OK", "REPLAY"]
 
+    def test_a_stream_played_back_whose_handshake_was_not_captured(self):
+        capture = Capture()
+        sender = stream_sender(INITIATOR)
+        wire = sender.seal(b"one", now=capture.now) + sender.seal(b"two", now=capture.now)
+        for connection in (Connection(capture).open(), Connection(capture, client_port=2)):
+            connection.send(True, wire)
+        assert verdicts(capture.observe()) == ["OK", "OK", "REPLAY", "unverified"]
+
     def test_an_epoch_cut_out(self):
         capture = Capture()
         connection = Connection(capture).open()
@@ -359,6 +367,16 @@ class TestBoundReplies:
         seen = capture.observe()
         assert verdicts(seen) == ["OK"] * 3
         assert [o.frame for o in seen] == [4, 5, 6]
+
+    def test_captured_the_wrong_way_round_and_nothing_between(self):
+        capture = Capture()
+        question, answer = self.parts(capture)
+        connection = Connection(capture).open()
+        connection.send(False, answer)
+        connection.send(True, question)
+        seen = capture.observe()
+        assert verdicts(seen) == ["OK"] * 2
+        assert [o.frame for o in seen] == [4, 5]
 
     def test_nothing_was_sent(self):
         capture = Capture()

@@ -317,10 +317,6 @@ function Stream:fail(verdict, header, stamp, record, earlier)
     finding.bytes = header and header.raw or self:data()
     local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
     self:drop(known and H.LENGTH or 1)
-  elseif checks.NUMBER[verdict] < checks.NUMBER.AUTH then
-    -- The record was taken out before it turned out to be the first one: as the model
-    -- does, look for the next one behind another header's length of bytes.
-    self:drop(H.LENGTH)
   end
   return finding
 end
