@@ -17,7 +17,7 @@ fuzz: kmod
 
 .PHONY: test
 test: lint kmod
-	$(BIN)/pytest
+	$(BIN)/pytest --numprocesses 2 --dist loadgroup
 
 .PHONY: setup
 setup:

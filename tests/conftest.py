@@ -26,6 +26,14 @@ def pytest_configure() -> None:
     signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Say what may run side by side: tests in guests, and all that share our loopback."""
+    guests = {"campaigns", "guest", "transfer"}
+    for item in items:
+        folder = item.path.relative_to(Path(__file__).parent).parts[0]
+        item.add_marker(pytest.mark.xdist_group(folder if folder in guests else "host"))
+
+
 @pytest.fixture(scope="session")
 def kernel() -> Kernel:
     """The default kernel, from the cache."""
