@@ -21,9 +21,14 @@ UTS = Path(__file__).parent.parent / "uts"
 
 
 def run(*command: str, home: Path) -> str:
-    """Run with a home of its own, where Scapy keeps settings and completions."""
+    """Run with a home of its own, where Scapy keeps settings and completions.
+
+    Scapy installs completions for users of bash only, and asks SHELL who that is.
+    """
     environment = {**os.environ, "HOME": str(home), "XDG_DATA_HOME": str(home / "data")}
     environment |= {"XDG_CONFIG_HOME": str(home), "XDG_CACHE_HOME": str(home)}
+    environment["SHELL"] = "/bin/bash"
+    environment.pop("BASH_COMPLETION_USER_DIR", None)
     done = subprocess.run(
         command, env=environment, cwd=UTS, capture_output=True, text=True, timeout=100
     )
