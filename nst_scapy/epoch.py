@@ -3,20 +3,16 @@
 
 from __future__ import annotations
 
-import struct
-
 from cryptography.hazmat.primitives.kdf.hkdf import HKDFExpand
 
 from .header import (
-    HEADER_LEN,
     MAGIC,
     MAX_SESSION_ID,
     VERSION,
-    ZERO_TOKEN,
     KeyParams,
     zero_token,
 )
-from .suite import OKM_LEN, SUITES, CbcHmac, Gcm, Suite
+from .suite import OKM_LEN, SUITES, CbcHmac, Gcm, OpenRecord, SealRecord, Suite
 
 
 def perturb(key: bytes, kpos: int, kval: int) -> bytes:
@@ -34,10 +30,6 @@ def derive(suite: Suite, key: bytes, session_id: int) -> bytes:
     return HKDFExpand(suite.hash, OKM_LEN, info).derive(key)
 
 
-_HEADER0 = struct.Struct(">6sHQ6sH16s4sI")
-"""A header as an epoch sees it: what it holds constant comes ready made."""
-
-
 class Epoch:
     """The derived keys of one ``session_id`` and set of key parameters.
 
@@ -45,7 +37,30 @@ class Epoch:
     (:mod:`.sender` keeps them for those who want it kept).
     """
 
-    __slots__ = ("_keys", "_okm", "_prefix", "_session", "params", "sealer", "session_id", "suite")
+    __slots__ = ("_okm", "open", "params", "seal", "sealer", "session_id", "suite")
+
+    seal: SealRecord
+    """Seals one record: the 48-byte header and the body.
+
+    Args:
+        plaintext: payload; its length goes into ``transport_len``.
+        timestamp: nanoseconds since 1970-01-01 UTC.
+        counter: 0..65535, never used twice in one epoch.
+        flags: header flags.
+        chain: ``T`` of section 5, 16 bytes, or empty.
+
+    Raises:
+        ValueError: a value that does not fit its field.
+    """
+    open: OpenRecord
+    """The plaintext of one whole record, header and body, given it and its ``chain``.
+
+    Only token and padding are checked: all else is the receiver's work.
+
+    Raises:
+        AuthError, PaddingError: as their names say.
+        ValueError: fewer than 48 bytes.
+    """
 
     def __init__(self, key: bytes, params: KeyParams, session_id: int) -> None:
         """Derive the session keys from the key box's *key* (32 bytes).
@@ -72,61 +87,14 @@ class Epoch:
         self.suite = SUITES[self.params.cipher_id]
         self.sealer: Gcm | CbcHmac = self.suite.sealer(self._okm)
         cipher_id, kid, kpos, kval = self.params
-        self._prefix = MAGIC.to_bytes(4) + bytes((VERSION, cipher_id))
-        self._session = self.session_id.to_bytes(6)
-        self._keys = bytes((kpos, kval)) + kid.to_bytes(2)
+        prefix = MAGIC.to_bytes(4) + bytes((VERSION, cipher_id))
+        session = self.session_id.to_bytes(6)
+        keys = bytes((kpos, kval)) + kid.to_bytes(2)
+        self.seal = self.sealer.seal_records(prefix, session, keys)
+        self.open = self.sealer.open
 
     def __repr__(self) -> str:
         return f"<Epoch {self.suite.name} kid {self.params.kid} session {self.session_id:012x}>"
-
-    def seal(
-        self,
-        plaintext: bytes,
-        *,
-        timestamp: int,
-        counter: int,
-        flags: int,
-        chain: bytes = b"",
-    ) -> bytes:
-        """Seal one record: the 48-byte header and the body.
-
-        Args:
-            plaintext: payload; its length goes into ``transport_len``.
-            timestamp: nanoseconds since 1970-01-01 UTC.
-            counter: 0..65535, never used twice in one epoch.
-            flags: header flags.
-            chain: ``T`` of section 5, 16 bytes, or empty.
-
-        Raises:
-            ValueError: a value that does not fit its field.
-        """
-        try:
-            header0 = _HEADER0.pack(
-                self._prefix,
-                len(plaintext),
-                timestamp,
-                self._session,
-                counter,
-                ZERO_TOKEN,
-                self._keys,
-                flags,
-            )
-        except struct.error as exc:
-            raise ValueError(f"header field out of range: {exc}") from None
-        return self.sealer.seal(header0, plaintext, chain)
-
-    def open(self, record: bytes, chain: bytes = b"") -> bytes:
-        """The plaintext of one whole record, header and body.
-
-        Only token and padding are checked: all else is the receiver's work.
-
-        Raises:
-            AuthError, PaddingError: as their names say.
-            ValueError: fewer than 48 bytes.
-        """
-        if len(record) < HEADER_LEN:
-            raise ValueError(f"a record is {HEADER_LEN} bytes or more, got {len(record)}")
-        return self.sealer.open(record, chain)
 
 
 def seal_under(epoch: Epoch, header: bytes, plaintext: bytes, chain: bytes = b"") -> bytes:
