@@ -87,17 +87,18 @@ def _read_pcap(file: BinaryIO, name: str, endian: str, unit: int) -> Iterator[Fr
     linktype = struct.unpack_from(endian + "I", head, 16)[0] & 0xFFFF
     unpack = struct.Struct(endian + "4I").unpack
     number = 0
-    while head := file.read(16):
+    read, new = file.read, tuple.__new__
+    while head := read(16):
         number += 1
         if len(head) < 16:
             raise CaptureError(f"{name}: cut short in frame {number}")
         seconds, fraction, captured, wire_len = unpack(head)
         if captured > MAX_FRAME:
             raise CaptureError(f"{name}: frame {number}: impossible length {captured}")
-        data = file.read(captured)
+        data = read(captured)
         if len(data) < captured:
             raise CaptureError(f"{name}: cut short in frame {number}")
-        yield Frame(number, seconds * NS + fraction * unit, linktype, data, wire_len)
+        yield new(Frame, (number, seconds * NS + fraction * unit, linktype, data, wire_len))
 
 
 class _Interface(NamedTuple):

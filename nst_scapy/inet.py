@@ -78,6 +78,14 @@ _IPV4 = struct.Struct(">BxHHHxB2x8s")
 """Version and header length, total length, identification, fragment, protocol, addresses."""
 _TCP = struct.Struct(">4xIIBB")
 """Sequence and acknowledgement numbers, data offset, flags."""
+_unpack_tcp = _TCP.unpack_from
+_unpack_plain = struct.Struct(">12xHBxH2xHxB2x12s").unpack_from
+"""Of a frame: EtherType, version and header length, total length, fragment, protocol, ends."""
+_PLAIN_LEN = 54
+"""Bytes of the headers of TCP over IPv4 over Ethernet."""
+_LINKTYPE_ETHERNET = 1
+_new = tuple.__new__
+"""What a named tuple's own constructor calls, which takes longer to get there than it does."""
 _UDP_LENGTH = struct.Struct(">4xH")
 
 
@@ -99,6 +107,9 @@ class Parser:
 
     def parse(self, frame: Frame) -> Segment | Datagram | None:
         """The segment or datagram that the frame holds or completes."""
+        packet = self._plain(frame)
+        if packet is not None:
+            return packet
         link = _LINKS.get(frame.linktype)
         try:
             if link is None:
@@ -109,6 +120,32 @@ class Parser:
             self.skipped[str(skip)] += 1
         except (IndexError, struct.error):
             self.skipped["cut off within their headers"] += 1
+        return None
+
+    def _plain(self, frame: Frame) -> Segment | Datagram | None:
+        """What a whole, unfragmented IPv4 packet in Ethernet holds, if its ends are known.
+
+        Nearly all frames go this short way; ``None`` for any other.
+        """
+        _, _, linktype, data, wire_len = frame
+        length = len(data)
+        if linktype != _LINKTYPE_ETHERNET or length != wire_len or length < _PLAIN_LEN:
+            return None
+        kind, version, total, fragment, proto, key = _unpack_plain(data)
+        pair = self._pairs.get(key)
+        end = 14 + total
+        if pair is None or (kind, version) != (0x0800, 0x45) or fragment & 0x3FFF or end > length:
+            return None
+        src, dst = pair
+        if proto == UDP:
+            udp = 34 + (data[38] << 8 | data[39])
+            if 42 <= udp <= end:
+                return _new(Datagram, (src, dst, data[42:udp], udp - 42))
+        elif proto == TCP:
+            seq, ack, offset, flags = _unpack_tcp(data, 34)
+            payload = 34 + (offset >> 4) * 4
+            if 54 <= payload <= end:
+                return _new(Segment, (src, dst, seq, ack, flags, data[payload:end], end - payload))
         return None
 
     def _network(self, at: int, frame: Frame) -> Segment | Datagram | None:

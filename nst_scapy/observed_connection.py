@@ -8,7 +8,8 @@ from collections.abc import Iterator
 from .capture import Stamp
 from .header import REPLY, Header, Role
 from .inet import ACK, FIN, RST, SYN, Endpoint, Segment
-from .observed_stream import Finding, ObservedStream
+from .observation import Observation
+from .observed_stream import ObservedStream
 from .receiver import Receiver
 from .tcp import Reassembler
 
@@ -18,7 +19,8 @@ def _first_byte(segment: Segment) -> int:
     return (segment.seq + bool(segment.flags & SYN)) & 0xFFFFFFFF
 
 
-Found = tuple["Direction", Finding]
+_SPECIAL = FIN | SYN | RST | ACK
+"""Flags that a segment's way depends on."""
 
 
 class Direction:
@@ -35,7 +37,7 @@ class Direction:
         self.dst = dst
         self.reassembler = Reassembler()
         self._connection = connection
-        self.stream = ObservedStream(shared, self)
+        self.stream = ObservedStream(src, dst, shared, self)
 
     def receiver(self, header: Header) -> Role:
         """See :class:`.observed_stream.Roles`."""
@@ -45,18 +47,18 @@ class Direction:
         """See :class:`.observed_stream.Roles`."""
         self._connection.settle(self.src, self.dst, header)
 
-    def acked(self, ack: int, stamp: Stamp) -> list[Finding]:
+    def acked(self, ack: int, stamp: Stamp) -> list[Observation]:
         """Note what the other side has acknowledged."""
-        found: list[Finding] = []
+        found: list[Observation] = []
         for piece, _ in self.reassembler.acked(ack):
             found += self.stream.feed(piece, stamp)
         if not self.stream.sent and self.reassembler.acknowledged:
             self.stream.sent = True
         return found
 
-    def segment(self, segment: Segment, stamp: Stamp) -> list[Finding]:
+    def segment(self, segment: Segment, stamp: Stamp) -> list[Observation]:
         """Take a segment's payload and FIN."""
-        found: list[Finding] = []
+        found: list[Observation] = []
         flags = segment.flags
         pieces = self.reassembler.segment(
             _first_byte(segment) if flags & SYN else segment.seq,
@@ -69,7 +71,7 @@ class Direction:
             found += self.stream.feed(piece, stamp)
         return found
 
-    def finish(self) -> Iterator[Finding]:
+    def finish(self) -> Iterator[Observation]:
         """Give up the bytes that did not come."""
         for piece, stamp in self.reassembler.finish():
             yield from self.stream.feed(piece, stamp)
@@ -163,22 +165,46 @@ class ObservedConnection:
         """Whether nothing more will be said of either direction."""
         return all(direction.stream.done for direction in self._directions)
 
-    def segment(self, segment: Segment, stamp: Stamp) -> list[Found]:
+    def next_of_epoch(self, segment: Segment, frame: int, time: int) -> list[Observation] | None:
+        """What :meth:`segment` does, for one that is nothing but the next records of an epoch.
+
+        Returns ``None`` for any other; :meth:`segment` tells what is to be said of it.
+        Nearly every segment of a long stream goes this short way.
+        """
+        src, _, seq, ack, flags, data, length = segment
+        here = self._here
+        mine, other = (here, self._there) if src == here.src else (self._there, here)
+        if (
+            flags & _SPECIAL != ACK
+            or not other.reassembler.knows(ack)
+            or not mine.reassembler.follows_on(seq, data, length)
+        ):
+            return None
+        found: list[Observation] = []
+        taken = mine.stream.next_of_epoch(data, frame, time, found)
+        if not taken:
+            return None
+        mine.reassembler.advance(length)
+        if taken < length:
+            found += mine.stream.feed(data[taken:], Stamp(frame, time))
+        return found
+
+    def segment(self, segment: Segment, stamp: Stamp) -> list[Observation]:
         """Judge what a segment completes, in either direction."""
-        found: list[Found] = []
+        found: list[Observation] = []
         mine, other = self._pair(segment)
         flags = segment.flags
         if flags & SYN:
             self._opened(segment, mine)
         if flags & ACK:
-            found += [(other, finding) for finding in other.acked(segment.ack, stamp)]
+            found += other.acked(segment.ack, stamp)
         if flags & RST:
             self._reset = True  # what it carries is no data
         elif segment.length or flags & FIN:
-            found += [(mine, finding) for finding in mine.segment(segment, stamp)]
+            found += mine.segment(segment, stamp)
         for direction in other, mine:
             if direction.stream.waiting is not None:
-                found += [(direction, finding) for finding in direction.stream.proceed()]
+                found += direction.stream.proceed()
         return found
 
     def _opened(self, segment: Segment, mine: Direction) -> None:
@@ -188,19 +214,16 @@ class ObservedConnection:
             (self._accepted if segment.flags & ACK else self._connected).add(segment.src)
             mine.stream.begin()
 
-    def give_up_waiting(self) -> Iterator[Found]:
+    def give_up_waiting(self) -> Iterator[Observation]:
         """Judge without the records that others wait for."""
         for direction in self._directions:
             if direction.stream.waiting is not None:
-                for finding in direction.stream.give_up_waiting():
-                    yield direction, finding
+                yield from direction.stream.give_up_waiting()
 
-    def finish(self) -> Iterator[Found]:
+    def finish(self) -> Iterator[Observation]:
         """What is left to say when the capture has ended."""
         for direction in self._directions:
-            for finding in direction.finish():
-                yield direction, finding
+            yield from direction.finish()
         for direction in self._directions:
-            for finding in direction.stream.proceed():
-                yield direction, finding
+            yield from direction.stream.proceed()
         yield from self.give_up_waiting()

@@ -18,7 +18,7 @@ from __future__ import annotations
 from collections import deque
 from collections.abc import Iterator
 from enum import Enum, auto
-from typing import NamedTuple, Protocol
+from typing import Protocol
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -33,7 +33,9 @@ from .checks import (
     stream_flags_and_length,
 )
 from .epoch import Epoch
-from .header import BOUND, CLOSE, HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Header, Role
+from .header import BOUND, CLOSE, HEADER_LEN, MAGIC, MAGIC_VERSION_LEN, Header, Role, Transport
+from .inet import Endpoint
+from .observation import Observation
 from .receiver import Receiver
 from .stream import StreamReceiver
 from .suite import SUITES, AuthError, PaddingError
@@ -42,25 +44,6 @@ from .verdict import Verdict
 
 _MAGIC_BYTES = MAGIC.to_bytes(4)
 _POLICY = Policy(suites=ALL_SUITES)
-
-
-class Finding(NamedTuple):
-    """What an observer says of one record.
-
-    Attributes:
-        stamp: the frame in which the verdict was reached.
-        verdict: ``None`` for ``unverified``.
-        header: ``None`` if 48 bytes were never there.
-        plaintext: authentic if the verdict is ``OK``; decrypted but not authenticated
-            if there is none; ``None`` otherwise, and if it could not be decrypted.
-        note: why the record is unverified, for people; else empty.
-    """
-
-    stamp: Stamp
-    verdict: Verdict | None
-    header: Header | None = None
-    plaintext: bytes | None = None
-    note: str = ""
 
 
 class _Place(Enum):
@@ -79,7 +62,10 @@ class _Place(Enum):
     """Nothing more is looked at."""
 
 
+_new = tuple.__new__
+"""What a named tuple's own constructor calls, which takes longer to get there than it does."""
 _OK = Verdict.OK
+_STREAM = Transport.STREAM
 _NEXT = _Place.NEXT
 _DONE = _Place.DONE
 """Looked up once: a member of an enum takes longer to get than a record's checks to make."""
@@ -103,8 +89,10 @@ class ObservedStream:
     :meth:`proceed` when that may have changed, :meth:`give_up_waiting` when it will not.
     """
 
-    def __init__(self, shared: Receiver | None, roles: Roles) -> None:
+    def __init__(self, src: Endpoint, dst: Endpoint, shared: Receiver | None, roles: Roles) -> None:
         """*shared* is the receive state of the destination address, ``None`` without a key box."""
+        self._src = src
+        self._dst = dst
         self._shared = shared
         self._roles = roles
         self.peer: ObservedStream = self
@@ -146,19 +134,15 @@ class ObservedStream:
             self._place = _Place.FIRST
             self._begun = True
 
-    def feed(self, piece: Piece, stamp: Stamp) -> list[Finding]:
+    def feed(self, piece: Piece, stamp: Stamp) -> list[Observation]:
         """Judge what the next piece of the stream completes."""
         if not self.sent:
             self.sent = not isinstance(piece, End)
-        found: list[Finding] = []
+        found: list[Observation] = []
         if self._place is _DONE:
             return found
-        if (
-            self._place is _NEXT
-            and isinstance(piece, bytes)
-            and not (self._buffer or self._queue or self._skip or self._searching)
-        ):
-            taken = self._next_of_epoch(piece, stamp, found)
+        if isinstance(piece, bytes):
+            taken = self.next_of_epoch(piece, stamp.frame, stamp.time, found)
             if taken == len(piece):
                 return found
             piece = piece[taken:]
@@ -166,22 +150,42 @@ class ObservedStream:
         found += self.proceed()
         return found
 
-    def _next_of_epoch(self, data: bytes, stamp: Stamp, found: list[Finding]) -> int:
+    def next_of_epoch(self, data: bytes, frame: int, time: int, found: list[Observation]) -> int:
         """Open the whole records that *data* begins with, as far as nothing is odd about them.
 
-        Returns how many bytes they take.
+        They go to the end of *found*. Returns how many bytes they take; nothing else of
+        *data* has been looked at.
         """
         receiver = self._receiver
         at = 0
-        while receiver is not None and at < len(data):
-            opened = receiver.next_of_epoch(data, at)
-            if opened is None:
-                break
-            header, plaintext, at = opened
-            found.append(Finding(stamp, _OK, header, plaintext))
+        if (
+            self._place is _NEXT
+            and receiver is not None
+            and not (self._buffer or self._queue or self._skip or self._searching)
+        ):
+            while at < len(data):
+                opened = receiver.next_of_epoch(data, at)
+                if opened is None:
+                    break
+                header, plaintext, at = opened
+                seen = frame, time, _STREAM, self._src, self._dst, header, _OK, plaintext, ""
+                found.append(_new(Observation, seen))
         return at
 
-    def proceed(self) -> Iterator[Finding]:
+    def _seen(
+        self,
+        stamp: Stamp,
+        verdict: Verdict | None,
+        header: Header | None = None,
+        plaintext: bytes | None = None,
+        note: str = "",
+    ) -> Observation:
+        frame, time = stamp
+        return Observation(
+            frame, time, _STREAM, self._src, self._dst, header, verdict, plaintext, note
+        )
+
+    def proceed(self) -> Iterator[Observation]:
         """Go on, if the token waited for has come."""
         if self.waiting is not None:
             if self._awaits_token():
@@ -199,7 +203,7 @@ class ObservedStream:
                 assert isinstance(piece, End)
                 yield from self._end(stamp)
 
-    def give_up_waiting(self) -> Iterator[Finding]:
+    def give_up_waiting(self) -> Iterator[Observation]:
         """Judge without the token waited for."""
         self._gave_up_waiting = True
         yield from self.proceed()
@@ -208,16 +212,16 @@ class ObservedStream:
         peer = self.peer
         return peer.first_token is None and not (peer._first_lost or self._gave_up_waiting)
 
-    def _steps(self, stamp: Stamp) -> Iterator[Finding]:
-        while (finding := self._step(stamp)) is not None:
-            yield finding
+    def _steps(self, stamp: Stamp) -> Iterator[Observation]:
+        while (observation := self._step(stamp)) is not None:
+            yield observation
 
-    def _step(self, stamp: Stamp) -> Finding | None:
+    def _step(self, stamp: Stamp) -> Observation | None:
         """Judge one record if enough of it is there to do so."""
         buffer = self._buffer
         if self._place is _Place.CLOSED and buffer:
             self._done()
-            return Finding(stamp, Verdict.SEQUENCE)
+            return self._seen(stamp, Verdict.SEQUENCE)
         if self._place is _Place.DONE:
             buffer.clear()
             return None
@@ -317,7 +321,7 @@ class ObservedStream:
             return self._receiver.check(header, stamp.time, age=stamp.time)
         return self._check_key(header)
 
-    def _complete(self, stamp: Stamp) -> Finding | None:
+    def _complete(self, stamp: Stamp) -> Observation | None:
         """Open the record whose header is there, when its body is."""
         header = self._header
         assert header is not None
@@ -333,7 +337,7 @@ class ObservedStream:
             name = SUITES[header.cipher_id].name
             return self._unverified(header, stamp, note=f"no crypto for {name} on this system")
 
-    def _open(self, header: Header, record: bytes, stamp: Stamp) -> Finding:
+    def _open(self, header: Header, record: bytes, stamp: Stamp) -> Observation:
         receiver = self._receiver
         if receiver is None:
             return self._unverified(header, stamp, note="no key box")
@@ -356,7 +360,7 @@ class ObservedStream:
                     assert outcome.verdict is not None
                     return self._fail(outcome.verdict, header, stamp)
                 self._place = _Place.CLOSED if header.flags & CLOSE else _Place.NEXT
-                return Finding(stamp, Verdict.OK, header, outcome.plaintext)
+                return self._seen(stamp, Verdict.OK, header, outcome.plaintext)
             self._unbound = False
             note = "the initiator's first record was not captured"
         plaintext = self._epoch_of(header).sealer.decrypt(record)
@@ -389,8 +393,8 @@ class ObservedStream:
 
     def _unverified(
         self, header: Header, stamp: Stamp, plaintext: bytes | None = None, note: str = ""
-    ) -> Finding:
-        """The finding on a whole record without a verdict; the next one follows it."""
+    ) -> Observation:
+        """The observation on a whole record without a verdict; the next one follows it."""
         self._first_lost = self.first_token is None
         if self._place is _Place.FAILED:
             self._searching = True
@@ -400,16 +404,16 @@ class ObservedStream:
             self._place = _Place.NEXT
             if self._receiver is not None:
                 self._receiver.resume(header)
-        return Finding(stamp, None, header, plaintext, note)
+        return self._seen(stamp, None, header, plaintext, note)
 
-    def _fail(self, verdict: Verdict, header: Header | None, stamp: Stamp) -> Finding:
+    def _fail(self, verdict: Verdict, header: Header | None, stamp: Stamp) -> Observation:
         """The one verdict other than ``OK`` that the direction gets."""
         self._place = _Place.FAILED
         self._first_lost = self.first_token is None
         self._searching = True
-        return Finding(stamp, verdict, header)
+        return self._seen(stamp, verdict, header)
 
-    def _lose(self, length: int, stamp: Stamp) -> Iterator[Finding]:
+    def _lose(self, length: int, stamp: Stamp) -> Iterator[Observation]:
         """Pass over *length* bytes that were not captured."""
         if self._place in (_Place.CLOSED, _Place.DONE):
             return
@@ -424,17 +428,17 @@ class ObservedStream:
         if header is not None:
             body = SUITES[header.cipher_id].body_len(header.transport_len)
             self._skip = HEADER_LEN + body - at_hand
-            yield Finding(stamp, None, header, note="a part of it was not captured")
+            yield self._seen(stamp, None, header, note="a part of it was not captured")
         self._searching = self._searching or length > self._skip
         self._skip = 0 if self._searching else self._skip - length
 
-    def _end(self, stamp: Stamp) -> Iterator[Finding]:
+    def _end(self, stamp: Stamp) -> Iterator[Observation]:
         """Judge TCP's FIN."""
         judged = self._place in (_Place.FAILED, _Place.CLOSED, _Place.DONE)
         # Behind a gap the CLOSE may have been in it, unless a record is cut in two.
         sure = self._place in (_Place.FIRST, _Place.NEXT) or self._header is not None
         if self._shared is not None and not judged and sure and not self._searching:
-            yield Finding(stamp, Verdict.TRUNCATED, self._header)
+            yield self._seen(stamp, Verdict.TRUNCATED, self._header)
         self._done()
 
     def _done(self) -> None:

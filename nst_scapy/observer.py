@@ -16,7 +16,6 @@ from __future__ import annotations
 import heapq
 from collections import Counter
 from collections.abc import Collection, Iterable, Iterator
-from typing import Any, NamedTuple
 
 from cryptography.exceptions import UnsupportedAlgorithm
 
@@ -28,14 +27,15 @@ from .checks import (
     check_suite,
     dgram_flags_and_length,
 )
-from .header import DEFAULT_PORT, HEADER_LEN, MAGIC_VERSION_LEN, Header, Transport
+from .header import COUNTER_BITS, DEFAULT_PORT, HEADER_LEN, MAGIC_VERSION_LEN, Header, Transport
 from .inet import SYN, Datagram, Endpoint, Parser, Segment
 from .keybox import KeyBox
-from .observed_connection import Found, ObservedConnection
+from .observation import Observation
+from .observed_connection import ObservedConnection
 from .receiver import DgramReceiver, Receiver
 from .replay import DEFAULT_WINDOW_NS, DgramTable, StreamTable
 from .suite import SUITES
-from .verdict import UNVERIFIED, Verdict
+from .verdict import Verdict
 
 MAX_CONNECTIONS = 8192
 """Connections kept in memory. Past that those that are over are forgotten, then the oldest."""
@@ -45,55 +45,11 @@ MAX_WAIT = 256
 """Frames that a bound reply waits for the record that it is bound to."""
 
 _POLICY = Policy()
+_new = tuple.__new__
+"""What a named tuple's own constructor calls, which takes longer to get there than it does."""
 _OK = Verdict.OK
-_STREAM = Transport.STREAM
 _DGRAM = Transport.DGRAM
 """Looked up once: a member of an enum takes longer to get than a record's checks to make."""
-
-_NO_HEADER = dict.fromkeys((*Header._fields, "session_id", "counter"))
-
-
-class Observation(NamedTuple):
-    """One record seen in a capture.
-
-    Attributes:
-        frame: 1-based number of the frame in which the verdict was reached: as a rule
-            the one that completed the record.
-        time: capture time of that frame, ns since 1970-01-01 UTC.
-        src, dst: sender and receiver.
-        header: ``None`` if 48 bytes were never there.
-        verdict: ``None`` for ``unverified``.
-        plaintext: authentic if the verdict is ``OK``; decrypted but not authenticated
-            if it is ``None``; else ``None``.
-        note: why there is no verdict, else empty.
-    """
-
-    frame: int
-    time: int
-    transport: Transport
-    src: Endpoint
-    dst: Endpoint
-    header: Header | None
-    verdict: Verdict | None
-    plaintext: bytes | None
-    note: str
-
-    def as_dict(self) -> dict[str, Any]:
-        """For JSON: bytes in hex, ``plaintext`` only if it is authentic."""
-        authentic = self.verdict is Verdict.OK
-        text = None if self.plaintext is None else self.plaintext.hex()
-        return {
-            "frame": self.frame,
-            "time": self.time,
-            "transport": self.transport.value,
-            "src": str(self.src),
-            "dst": str(self.dst),
-            **(_NO_HEADER if self.header is None else self.header.as_dict()),
-            "verdict": UNVERIFIED if self.verdict is None else self.verdict.value,
-            "plaintext": text if authentic else None,
-            "unverified_plaintext": None if authentic else text,
-            "note": self.note,
-        }
 
 
 class Observer:
@@ -121,6 +77,10 @@ class Observer:
         Observations come in order of their frames, so they may come late: behind a
         record that waits for another one, at most :data:`MAX_WAIT` frames.
         """
+        if not (self._waiting or self._held):
+            at_once = self._next_of_session(packet, frame, time)
+            if at_once is not None:
+                return at_once
         stamp = Stamp(frame, time)
         if isinstance(packet, Segment):
             found = self._segment(packet, stamp)
@@ -135,6 +95,28 @@ class Observer:
             # The last record that waited comes out behind the one that it waited for.
             found.sort(key=lambda observation: observation.frame)
         return found
+
+    def _next_of_session(
+        self, packet: Segment | Datagram, frame: int, time: int
+    ) -> list[Observation] | None:
+        """What there is to say of a packet that goes on with what a former one began.
+
+        Returns ``None``, and nothing has changed, where there may be more to it. Nearly
+        every packet of a long conversation goes this short way.
+        """
+        if isinstance(packet, Segment):
+            connection = self._connections.get((packet.src, packet.dst))
+            return None if connection is None else connection.next_of_epoch(packet, frame, time)
+        src, dst, data, length = packet
+        sockets = self._sockets.get((src, dst))
+        if sockets is None or len(data) != length or length < HEADER_LEN:
+            return None
+        header = Header.unpack(data)
+        plaintext = sockets[0].next_of_session(header, data, now=time)
+        if plaintext is None:
+            return None
+        sockets[1].sent(header.nonce >> COUNTER_BITS, header.timestamp)
+        return [_new(Observation, (frame, time, _DGRAM, src, dst, header, _OK, plaintext, ""))]
 
     def finish(self) -> list[Observation]:
         """What is left to say when the capture has ended.
@@ -181,8 +163,8 @@ class Observer:
                 observations += self._forget_connections()
             connection = self._connect(segment)
             if syn is not None and syn is not segment:
-                observations += self._stream_observations(connection.segment(syn, stamp))
-        observations += self._stream_observations(connection.segment(segment, stamp))
+                observations += connection.segment(syn, stamp)
+        observations += connection.segment(segment, stamp)
         if connection.waiting is not None:
             self._waiting[id(connection)] = connection
         elif self._waiting:
@@ -215,29 +197,9 @@ class Observer:
 
     def _finish(self, connection: ObservedConnection) -> list[Observation]:
         """What is left to say of a connection that will not be looked at any more."""
-        observations = self._stream_observations(connection.finish())
+        observations = list(connection.finish())
         self._waiting.pop(id(connection), None)
         self._count_skipped(connection)
-        return observations
-
-    @staticmethod
-    def _stream_observations(found: Iterable[Found]) -> list[Observation]:
-        observations = []
-        for direction, (stamp, verdict, header, plaintext, note) in found:
-            frame, time = stamp
-            observations.append(
-                Observation(
-                    frame,
-                    time,
-                    _STREAM,
-                    direction.src,
-                    direction.dst,
-                    header,
-                    verdict,
-                    plaintext,
-                    note,
-                )
-            )
         return observations
 
     def _count_skipped(self, connection: ObservedConnection) -> None:
@@ -320,7 +282,7 @@ class Observer:
         """Hold back what comes behind a record that waits; release the rest."""
         for connection in list(self._waiting.values()):
             if (since := connection.waiting) is not None and since.frame < patience_ends:
-                found += self._stream_observations(connection.give_up_waiting())
+                found += connection.give_up_waiting()
                 if connection.waiting is None:
                     del self._waiting[id(connection)]
         for observation in found:

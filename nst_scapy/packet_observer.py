@@ -18,7 +18,8 @@ from .header import Transport
 from .inet import Endpoint, Parser
 from .keybox import KeyBox
 from .layer import bound_ports
-from .observer import Observation, Observer
+from .observation import Observation
+from .observer import Observer
 from .replay import DEFAULT_WINDOW_NS
 from .restack import plain_packet, replaced, time_ns
 

@@ -13,7 +13,7 @@ from typing import BinaryIO
 from .capture import NS
 from .header import CLOSE, Transport
 from .inet import ACK, FIN, SYN, TCP, UDP, Endpoint
-from .observer import Observation
+from .observation import Observation
 
 _NANOSECOND_PCAP = 0xA1B23C4D
 _LINKTYPE_RAW = 101

@@ -23,7 +23,7 @@ from .checks import (
     dgram_flags_and_length,
 )
 from .epoch import Epoch
-from .header import COUNTER_BITS, DGRAM, HEADER_LEN, MAGIC, VERSION, Header
+from .header import COUNTER_BITS, DGRAM, HEADER_LEN, MAGIC, MAX_COUNTER, VERSION, Header
 from .keybox import KeyBox
 from .replay import DEFAULT_WINDOW_NS, DGRAM_TABLE_SIZE, STREAM_TABLE_SIZE, DgramTable, StreamTable
 from .suite import AuthError, PaddingError
@@ -105,7 +105,7 @@ class DgramReceiver:
 
     def judge(self, header: Header, datagram: bytes, *, now: int, age: int) -> Outcome:
         """What :meth:`receive` does, for those who have parsed the header already."""
-        plaintext = self._next_of_session(header, datagram, now, age)
+        plaintext = self.next_of_session(header, datagram, now=now)
         if plaintext is not None:
             return Outcome(_OK, plaintext, header)
         verdict = check_prefix(datagram) or self.check(header, len(datagram), now, age)
@@ -113,7 +113,7 @@ class DgramReceiver:
             return Outcome(verdict, header=header)
         return self._open(header, datagram, now, age)
 
-    def _next_of_session(self, header: Header, datagram: bytes, now: int, age: int) -> bytes | None:
+    def next_of_session(self, header: Header, datagram: bytes, *, now: int) -> bytes | None:
         """The plaintext, if the session is known and the datagram ``OK``.
 
         Else ``None``, and nothing has changed. What the session's first datagram was
@@ -135,14 +135,14 @@ class DgramReceiver:
             or len(datagram) != HEADER_LEN + entry.epoch.suite.body_len(length)
             or abs(now - timestamp) > shared.window_ns
             or session_id in self._sealed_with
-            or entry.seen(header)
+            or entry.seen(nonce & MAX_COUNTER, timestamp)
         ):
             return None
         try:
             plaintext = entry.epoch.open(datagram)
         except (AuthError, PaddingError):
             return None
-        table.accept(header, now, age, entry.epoch, entry.box, entry.policy)
+        table.accept_next(session_id, entry, nonce & MAX_COUNTER, timestamp)
         return plaintext
 
     def check(self, header: Header, length: int, now: int, age: int) -> Verdict | None:

@@ -16,6 +16,7 @@ from .epoch import Epoch
 from .header import Header, KeyParams
 
 WINDOW_COUNTERS = 1024
+_WINDOW = (1 << WINDOW_COUNTERS) - 1
 STREAM_TABLE_SIZE = 65536
 DGRAM_TABLE_SIZE = 4096
 MAX_DERIVED = 4096
@@ -50,24 +51,27 @@ class DgramEntry:
     policy: object = None
     """What the newest record was checked against."""
 
-    def seen(self, header: Header) -> bool:
+    def seen(self, counter: int, timestamp: int) -> bool:
         """Whether the record is a replay within this session."""
-        behind = self.highest - header.counter
+        behind = self.highest - counter
         return (
             behind >= WINDOW_COUNTERS
             or (behind >= 0 and bool(self.accepted >> behind & 1))
-            or header.timestamp <= self.base
+            or timestamp <= self.base
         )
 
-    def accept(self, header: Header) -> None:
-        """Mark the record as accepted."""
-        ahead = header.counter - self.highest
+    def accept(self, counter: int, timestamp: int) -> bool:
+        """Mark the record as accepted; whether it is the newest."""
+        ahead = counter - self.highest
         if ahead > 0:
-            self.accepted = (self.accepted << ahead | 1) & ((1 << WINDOW_COUNTERS) - 1)
-            self.highest = header.counter
+            self.accepted = (self.accepted << ahead | 1) & _WINDOW
+            self.highest = counter
         else:
             self.accepted |= 1 << -ahead
-        self.timestamp = max(self.timestamp, header.timestamp)
+        newest = timestamp > self.timestamp
+        if newest:
+            self.timestamp = timestamp
+        return newest
 
 
 Entry = TypeVar("Entry", StreamEntry, DgramEntry)
@@ -169,7 +173,7 @@ class DgramTable(_Table[DgramEntry]):
         """The REPLAY check of a datagram."""
         entry = self.entries.get(header.session_id)
         if entry is not None:
-            return entry.seen(header)
+            return entry.seen(header.counter, header.timestamp)
         return self.refuses_new(header.timestamp, now, age)
 
     def accept(
@@ -193,13 +197,15 @@ class DgramTable(_Table[DgramEntry]):
             )
             self.insert(session_id, entry, now)
         else:
-            newest = entry.timestamp
-            entry.accept(header)
-            if entry.timestamp != newest:
-                self.moved(session_id)
+            self.accept_next(session_id, entry, header.counter, header.timestamp)
         if entry.epoch is None:
             self._keep_keys_of(session_id)
         entry.epoch, entry.box, entry.policy = epoch, box, policy
+
+    def accept_next(self, session_id: int, entry: DgramEntry, counter: int, timestamp: int) -> None:
+        """Enter a verified datagram of the session that *entry* is of."""
+        if entry.accept(counter, timestamp) and self.size is not None:
+            self.moved(session_id)
 
     def _keep_keys_of(self, session_id: int) -> None:
         """Make room for one more session's keys, which take more than the rest of an entry."""

@@ -16,7 +16,8 @@ from .dgram_socket import NSTDgramSocket
 from .header import Transport
 from .host import Host
 from .inet import FIN, SYN, Endpoint, Parser, Segment
-from .observer import Observation, Observer, observe_frames
+from .observation import Observation
+from .observer import Observer, observe_frames
 from .stream_socket import NSTStreamSocket
 from .tcp import End, Missing, Reassembler
 from .verdict import UNVERIFIED

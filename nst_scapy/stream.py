@@ -208,7 +208,7 @@ class StreamReceiver:
         if end > len(data):
             return None
         try:
-            plaintext = epoch.sealer.open(data[at:end])
+            plaintext = epoch.open(data[at:end])
         except (AuthError, PaddingError):
             return None
         previous.header = header

@@ -104,19 +104,32 @@ class Reassembler:
             self._acked = max(self._acked, self._offset(ack))
         return list(self._lose_patience()) if self._held else ()
 
+    def knows(self, ack: int) -> bool:
+        """Whether :meth:`acked` would change nothing."""
+        return self._base is None or (ack == self._last_ack and not self._held)
+
+    def follows_on(self, seq: int, data: bytes, length: int) -> bool:
+        """Whether the segment is simply the next one, whole, as nearly all are."""
+        base = self._base
+        return (
+            base is not None
+            and seq == (base + self._next) & 0xFFFFFFFF
+            and len(data) == length
+            and not self._held
+            and self._fin is None
+        )
+
+    def advance(self, length: int) -> None:
+        """Give out *length* bytes that :meth:`follows_on` is true of."""
+        self._next += length
+        self._patience = PATIENCE
+
     def segment(
         self, seq: int, data: bytes, length: int, *, fin: bool, stamp: Stamp
     ) -> Iterable[Placed]:
         """Take a segment of *length* bytes, the first ones of which are *data*."""
-        if (
-            self._base is not None
-            and seq == (self._base + self._next) & 0xFFFFFFFF
-            and len(data) == length
-            and not (fin or self._held or self._fin)
-        ):
-            # As nearly all do: it follows on, and nothing waits for it.
-            self._next += length
-            self._patience = PATIENCE
+        if not fin and self.follows_on(seq, data, length):
+            self.advance(length)
             return ((data, stamp),)
         return list(self._place(seq, data, length, fin=fin, stamp=stamp))
 

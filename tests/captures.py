@@ -18,7 +18,8 @@ from scapy.utils import wrpcap, wrpcapng
 from nst_scapy.capture import Frame
 from nst_scapy.header import DEFAULT_PORT, Role
 from nst_scapy.keybox import KeyBox
-from nst_scapy.observer import Observation, Observer, observe_frames
+from nst_scapy.observation import Observation
+from nst_scapy.observer import Observer, observe_frames
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.suite import SuiteId
 

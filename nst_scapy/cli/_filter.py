@@ -11,7 +11,7 @@ from typing import Any
 import click
 
 from ..header import Header
-from ..observer import Observation
+from ..observation import Observation
 from ..suite import SUITES
 from ..verdict import UNVERIFIED, Verdict
 

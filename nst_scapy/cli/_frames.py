@@ -11,7 +11,7 @@ from typing import BinaryIO, cast
 
 from ..capture import Frame, read_frames
 from ..live import Growing, interface_frames
-from ..observer import Observation
+from ..observation import Observation
 from ..plain_capture import PlainCapture
 from ._filter import Condition
 from ._input import InputError, os_error

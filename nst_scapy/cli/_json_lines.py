@@ -12,7 +12,7 @@ from functools import lru_cache
 
 from ..header import COUNTER_BITS, MAX_COUNTER, Header, Transport
 from ..inet import Endpoint
-from ..observer import Observation
+from ..observation import Observation
 from ..verdict import UNVERIFIED, Verdict
 
 _OK = Verdict.OK

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 import click
 
 from ..inet import Endpoint
-from ..observer import Observation
+from ..observation import Observation
 from ..suite import SUITES
 from ..verdict import UNVERIFIED, Verdict
 

@@ -8,14 +8,15 @@ import sys
 from collections import Counter
 from collections.abc import Callable
 from datetime import UTC, datetime
-from functools import lru_cache, partial
+from functools import cache, lru_cache, partial
 
 import click
 
 from ..capture import NS, CaptureError
-from ..header import DEFAULT_PORT, Header, Transport
+from ..header import DEFAULT_PORT, MAX_COUNTER, Transport
 from ..inet import Endpoint
-from ..observer import Observation, Observer, observe_frames
+from ..observation import Observation
+from ..observer import Observer, observe_frames
 from ..replay import DEFAULT_WINDOW_NS
 from ..suite import SUITES
 from ..verdict import UNVERIFIED, Verdict
@@ -160,16 +161,19 @@ def _no_line(_: Observation) -> str:
 
 def _text_line(observation: Observation, *, colour: bool) -> str:
     frame, time, transport, src, dst, header, verdict, plaintext, note = observation
-    words = [f"{frame:>6}  {_clock(time // NS)}.{time % NS:09}  {_ends(src, dst)}"]
-    words.append("stream" if transport is _STREAM else "dgram")
+    seconds, ns = divmod(time, NS)
+    record = ""
     if header is not None:
-        words.append(_header_text(header))
-    words.append(_styled(verdict) if colour else f"[{verdict or UNVERIFIED}]")
-    if plaintext:
-        words.append(_preview(plaintext))
-    if note:
-        words.append(f"({note})")
-    return "  ".join(words) + "\n"
+        record = (
+            f"  {_SUITE_NAMES.get(header.cipher_id) or f'cipher {header.cipher_id}'} "
+            f"kid {header.kid} seq {header.nonce & MAX_COUNTER} len {header.transport_len}"
+        )
+    return (
+        f"{frame:6}  {_clock(seconds)}.{ns:09}  {_ends(src, dst)}  "
+        f"{'stream' if transport is _STREAM else 'dgram'}{record}  "
+        f"{_styled(verdict) if colour else f'[{verdict or UNVERIFIED}]'}"
+        f"{f'  {_preview(plaintext)}' if plaintext else ''}{f'  ({note})' if note else ''}\n"
+    )
 
 
 @lru_cache(maxsize=16)
@@ -182,11 +186,7 @@ def _ends(src: Endpoint, dst: Endpoint) -> str:
     return f"{src} > {dst}"
 
 
-def _header_text(header: Header) -> str:
-    name = _SUITE_NAMES.get(header.cipher_id) or f"cipher {header.cipher_id}"
-    return f"{name} kid {header.kid} seq {header.counter} len {header.transport_len}"
-
-
+@cache
 def _styled(verdict: Verdict | None) -> str:
     text = f"[{UNVERIFIED if verdict is None else verdict}]"
     colour = {None: "yellow", Verdict.OK: "green"}.get(verdict, "red")

@@ -78,6 +78,7 @@ def _names(box: KeyBox, guide: str) -> dict[str, Any]:
         host,
         layer,
         mitm,
+        observation,
         observer,
         stream_socket,
         suite,
@@ -86,7 +87,7 @@ def _names(box: KeyBox, guide: str) -> dict[str, Any]:
     )
     from ..capture import read_frames
 
-    def decode(path: str) -> list[observer.Observation]:
+    def decode(path: str) -> list[observation.Observation]:
         """What an observer says of a pcap or pcapng file, under the key box."""
         with Path(path).open("rb") as file:
             frames = read_frames(file, path)

@@ -14,7 +14,7 @@ from typing import Any, NamedTuple
 
 import pytest
 
-from nst_scapy.observer import Observation
+from nst_scapy.observation import Observation
 
 ROOT = Path(__file__).parents[2]
 NST_LUA = ROOT / "wireshark" / "nst.lua"
