@@ -33,8 +33,9 @@ from .header import (
     Transport,
 )
 from .keybox import KeyBox
-from .layer import NST, NSTPlain, body_length, bound_ports
+from .layer import NST, NSTPlain, bound_ports
 from .packet_observer import PacketObserver
+from .pieces import body_length
 from .receiver import DgramReceiver, Outcome, Receiver
 from .replay import DgramTable, StreamTable
 from .restack import bytes_of, plain_packet, replaced, stacked
@@ -290,7 +291,7 @@ class NSTAssociation:
             return PacketList(wanted, name="decrypted")
         now = self._clock() if now is None else now
         carrier = self._carrier(pkt)
-        record = pkt.getlayer(NST)
+        record = pkt if isinstance(pkt, NST) else pkt.getlayer(NST)
         data = bytes_of(carrier.payload if carrier is not None else record or pkt)
         outcomes = self._receive(data, now) if verify else self._decrypt(data, now)
         opened = []
@@ -305,6 +306,8 @@ class NSTAssociation:
     def _carrier(self, pkt: Packet) -> Packet | None:
         """The UDP or TCP layer of *pkt*."""
         mine, other = (TCP, UDP) if self.transport is Transport.STREAM else (UDP, TCP)
+        if isinstance(pkt, NST):
+            return None
         layer: Packet | None = pkt.getlayer(mine)
         if layer is None and other in pkt:
             raise ValueError(f"{other.__name__} cannot carry {self.transport.value} records")

@@ -9,9 +9,8 @@ form into the other.
 from __future__ import annotations
 
 import json
-import time
 from itertools import pairwise
-from typing import Any
+from typing import Any, Self
 
 from scapy.config import conf
 from scapy.fields import (
@@ -35,162 +34,22 @@ from scapy.packet import (
     split_top_down,
 )
 
+from .blank import blank_of
 from .fields import SessionIdField, TimestampField
 from .header import (
     COUNTER_BITS,
     DEFAULT_PORT,
-    HEADER,
     HEADER_LEN,
     MAGIC,
     MAX_COUNTER,
     TOKEN_LEN,
     VERSION,
     ZERO_TOKEN,
-    Flags,
     Header,
-    make_nonce,
 )
+from .header_layer import CIPHER_IDS, FLAG_NAMES, HeaderLayer
+from .pieces import MAGIC_BYTES, body_length, record_pieces
 from .suite import BLOCK_LEN, SUITES, SuiteId
-
-_MAGIC_BYTES = MAGIC.to_bytes(4)
-_CIPHER_IDS = {int(suite): suite.name for suite in SuiteId}
-_FLAG_NAMES = [flag.name or "" for flag in Flags]
-_LENGTH = slice(6, 8)
-_TIMESTAMP = slice(8, 16)
-_FLAGS = slice(44, 48)
-
-
-def body_length(cipher_id: int, transport_len: int, wire: bytes, at: int = 0) -> int:
-    """Length in bytes of a record's body, given what its header says; *wire* has it at *at*.
-
-    A ``cipher_id`` that names no suite does not tell: then the body is all up to the
-    next magic, or to the end.
-    """
-    suite = SUITES.get(cipher_id)
-    if suite is not None:
-        return suite.body_len(transport_len)
-    end = wire.find(_MAGIC_BYTES, at)
-    return (end if end >= 0 else len(wire)) - at
-
-
-class _Header(Packet):
-    """What the two forms share: the fields of the header, and their computation."""
-
-    def __init__(self, *args: Any, nonce: int | None = None, **fields: Any) -> None:
-        """Take a packet's arguments, and ``nonce`` for ``session_id`` and ``counter`` at once."""
-        if nonce is not None:
-            fields.setdefault("session_id", nonce >> COUNTER_BITS)
-            fields.setdefault("counter", nonce & MAX_COUNTER)
-        super().__init__(*args, **fields)
-
-    def do_dissect(self, s: bytes) -> bytes:
-        """Scapy's, field by field, takes most of a dissection's time; this is one step.
-
-        What has no whole header fails there, as ever.
-        """
-        if len(s) < HEADER_LEN:
-            rest: bytes = super().do_dissect(s)
-            return rest
-        fields = self.fields
-        (
-            fields["magic"],
-            fields["version"],
-            fields["cipher_id"],
-            fields["transport_len"],
-            fields["timestamp"],
-            nonce,
-            fields["token"],
-            fields["kpos"],
-            fields["kval"],
-            fields["kid"],
-            flags,
-        ) = HEADER.unpack_from(s)
-        fields["session_id"] = nonce >> COUNTER_BITS
-        fields["counter"] = nonce & MAX_COUNTER
-        fields["flags"] = FlagValue(flags, _FLAG_NAMES)
-        # A change of what is mutable is noticed by a copy.
-        self.raw_packet_cache_fields = {"flags": FlagValue(flags, _FLAG_NAMES)}
-        end = HEADER_LEN + self._dissect_body(s)
-        self.raw_packet_cache = s[:end]
-        self.explicit = 1
-        return s[end:]
-
-    def _dissect_body(self, wire: bytes) -> int:
-        """Take what follows the header; returns how many bytes that is."""
-        return 0
-
-    @property
-    def nonce(self) -> int:
-        """``session_id`` (upper 48 bits) and ``counter`` (lower 16 bits); ``None`` counts as 0."""
-        return make_nonce(int(self.session_id or 0), int(self.counter or 0))
-
-    @nonce.setter
-    def nonce(self, value: int) -> None:
-        self.session_id = value >> COUNTER_BITS
-        self.counter = value & MAX_COUNTER
-
-    def hashret(self) -> bytes:
-        """Alike for all records: nothing in them pairs question and answer."""
-        return b"NST"
-
-    def answers(self, other: Packet) -> int:
-        """Whether *other* is a record of the other direction, as far as the flags tell."""
-        if not isinstance(other, _Header):
-            return 0
-        if self.flags is None or other.flags is None:
-            return 1
-        mine, theirs = int(self.flags), int(other.flags)
-        if mine & Flags.DGRAM and theirs & Flags.DGRAM:
-            return 1
-        return int((mine ^ theirs) & (Flags.REPLY | Flags.DGRAM) == Flags.REPLY)
-
-    def _command(self, json: bool = False) -> list[tuple[str, Any]]:
-        """As Scapy's; but in JSON, bytes are in hex, so that they can be read again."""
-        shown: list[tuple[str, Any]] = super()._command(json=json)
-        if not json:
-            return shown
-        values = ((name, self.getfieldval(name), text) for name, text in shown)
-        return [
-            (name, bytes(value).hex() if isinstance(value, bytes) else text)
-            for name, value, text in values
-        ]
-
-    @classmethod
-    def _from_fields(cls, fields: dict[str, Any]) -> Any:
-        """A packet with what :meth:`_command` made of the fields."""
-        names = {field.name for field in cls.fields_desc}
-        if unknown := fields.keys() - names:
-            raise ValueError(f"{cls.__name__} has no field {min(unknown)!r}")
-        for name in "token", "body":
-            if isinstance(fields.get(name), str):
-                fields[name] = bytes.fromhex(fields[name])
-        return cls(**fields)
-
-    def _computed_len(self, payload: bytes) -> int:
-        raise NotImplementedError
-
-    def post_build(self, pkt: bytes, pay: bytes) -> bytes:
-        """Fill in ``transport_len``, ``timestamp`` and ``flags`` where they are ``None``."""
-        header = bytearray(pkt)
-        if self.transport_len is None:
-            header[_LENGTH] = min(self._computed_len(pay), 0xFFFF).to_bytes(2)
-        if self.timestamp is None:
-            header[_TIMESTAMP] = time.time_ns().to_bytes(8)
-        if self.flags is None:
-            header[_FLAGS] = int(self._default_flags()).to_bytes(4)
-        return bytes(header) + pay
-
-    def _default_flags(self) -> Flags:
-        return Flags.DGRAM if isinstance(self.underlayer, UDP) else Flags(0)
-
-    def mysummary(self) -> str:
-        """Suite, kid, counter and length, as in ``AES_GCM kid 3 seq 17 len 1400``."""
-        suite = _CIPHER_IDS.get(self.cipher_id, f"cipher {self.cipher_id}")
-        flags = f" {self.flags}" if self.flags else ""
-        length = self.transport_len
-        if length is None:
-            length = self._computed_len(bytes(self.payload))
-        return f"{self.name} {suite} kid {self.kid} seq {self.counter} len {length}{flags}"
 
 
 class _BodyField(XStrField):
@@ -202,7 +61,7 @@ class _BodyField(XStrField):
         return s[length:], s[:length]
 
 
-class NST(_Header):
+class NST(HeaderLayer):
     """A sealed record: the 48 bytes of the header and the body (section 1).
 
     ``bytes()`` gives back what was dissected. Of several records in one segment each is
@@ -216,7 +75,7 @@ class NST(_Header):
     fields_desc = [  # noqa: RUF012
         XIntField("magic", MAGIC),
         ByteField("version", VERSION),
-        ByteEnumField("cipher_id", SuiteId.AES_GCM, _CIPHER_IDS),
+        ByteEnumField("cipher_id", SuiteId.AES_GCM, CIPHER_IDS),
         ShortField("transport_len", None),
         TimestampField("timestamp", None),  # type: ignore[arg-type]
         SessionIdField("session_id", 0),
@@ -225,7 +84,7 @@ class NST(_Header):
         ByteField("kpos", 0),
         XByteField("kval", 0),
         ShortField("kid", 0),
-        FlagsField("flags", None, 32, _FLAG_NAMES),
+        FlagsField("flags", None, 32, FLAG_NAMES),
         _BodyField("body", b""),
     ]
 
@@ -245,7 +104,7 @@ class NST(_Header):
     def guess_payload_class(self, payload: bytes) -> type[Packet]:
         """Another record, where one can follow: not on UDP."""
         if (
-            payload.startswith(_MAGIC_BYTES)
+            payload.startswith(MAGIC_BYTES)
             and len(payload) >= HEADER_LEN
             and self._records_before() < conf.max_list_count
         ):
@@ -312,7 +171,7 @@ class NST(_Header):
         # TCPSession loses count of the bytes if it has to ask twice about one segment.
         limit = conf.max_list_count
         layers = [
-            cls(piece) if piece.startswith(_MAGIC_BYTES) else conf.raw_layer(piece)
+            cls(piece) if piece.startswith(MAGIC_BYTES) else conf.raw_layer(piece)
             for piece in pieces[:limit]
         ]
         if pieces[limit:]:
@@ -324,34 +183,15 @@ class NST(_Header):
         return layers[0]
 
 
-def record_pieces(data: bytes) -> tuple[list[bytes], int, int]:
-    """Whole records and what is between them; where they end; and what length has one more."""
-    pieces: list[bytes] = []
-    at = 0
-    while at < len(data):
-        start = data.find(_MAGIC_BYTES, at)
-        if start == at:
-            if len(data) - at < HEADER_LEN:
-                return pieces, at, at + HEADER_LEN
-            header = Header.unpack(data, at)
-            end = at + HEADER_LEN
-            end += body_length(header.cipher_id, header.transport_len, data, end)
-            if len(data) < end:
-                return pieces, at, end
-        elif start > at:
-            end = start
-        else:
-            # The last bytes may be the beginning of a magic.
-            tails = range(max(at, len(data) - 3), len(data))
-            end = next((n for n in tails if _MAGIC_BYTES.startswith(data[n:])), len(data))
-            if end == at:
-                return pieces, at, at + HEADER_LEN
-        pieces.append(data[at:end])
-        at = end
-    return pieces, at, at + HEADER_LEN
+def _raw(data: bytes) -> Packet:
+    """What ``conf.raw_layer(data)`` makes."""
+    raw: Packet = blank_of(conf.raw_layer).make()
+    raw.original = data
+    raw.dissect(data)
+    return raw
 
 
-class NSTPlain(_Header):
+class NSTPlain(HeaderLayer):
     """A record that is not sealed: the header, and the plaintext as the payload.
 
     A field that is ``None`` (all but ``magic`` and ``version``) is given by the
@@ -369,7 +209,7 @@ class NSTPlain(_Header):
     fields_desc = [  # noqa: RUF012
         XIntField("magic", MAGIC),
         ByteField("version", VERSION),
-        ByteEnumField("cipher_id", None, _CIPHER_IDS),
+        ByteEnumField("cipher_id", None, CIPHER_IDS),
         ShortField("transport_len", None),
         TimestampField("timestamp", None),  # type: ignore[arg-type]
         SessionIdField("session_id", None),
@@ -378,7 +218,7 @@ class NSTPlain(_Header):
         ByteField("kpos", None),
         XByteField("kval", None),
         ShortField("kid", None),
-        FlagsField("flags", None, 32, _FLAG_NAMES),
+        FlagsField("flags", None, 32, FLAG_NAMES),
     ]
 
     def __init__(self, *args: Any, **fields: Any) -> None:
@@ -386,6 +226,31 @@ class NSTPlain(_Header):
         self.verdict: str | None = None
         self.note = ""
         super().__init__(*args, **fields)
+
+    @classmethod
+    def unsealed(cls, header: Header | None, plaintext: bytes | None) -> Self:
+        """What a record became; ``token`` and ``transport_len`` are left ``None``.
+
+        With them unset the record can be made again, also from a changed payload.
+        """
+        plain: Self = blank_of(cls).make()
+        if header is not None:
+            magic, version, cipher_id, _, timestamp, nonce, _, kpos, kval, kid, flags = header
+            plain.fields = {
+                "magic": magic,
+                "version": version,
+                "cipher_id": cipher_id,
+                "timestamp": timestamp,
+                "session_id": nonce >> COUNTER_BITS,
+                "counter": nonce & MAX_COUNTER,
+                "kpos": kpos,
+                "kval": kval,
+                "kid": kid,
+                "flags": FlagValue(flags, FLAG_NAMES),
+            }
+        if plaintext:
+            plain.add_payload(_raw(plaintext))
+        return plain
 
     def __reduce__(self) -> tuple[Any, ...]:
         """Pickle the fields: built, those that are ``None`` would come back set."""

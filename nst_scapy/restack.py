@@ -8,7 +8,7 @@ from decimal import Decimal
 from itertools import pairwise
 
 from scapy.config import conf
-from scapy.packet import Packet
+from scapy.packet import NoPayload, Packet
 
 from .header import Header
 from .layer import NSTPlain
@@ -35,6 +35,8 @@ def time_ns(pkt: Packet) -> int:
 
 def bytes_of(pkt: Packet) -> bytes:
     """The bytes of a packet, without padding of the link layer."""
+    if isinstance(pkt.payload, NoPayload):
+        return bytes(pkt)
     padding = pkt.getlayer(conf.padding_layer)
     wire = bytes(pkt)
     return wire[: len(wire) - len(padding)] if padding is not None else wire
@@ -45,16 +47,9 @@ def plain_packet(
 ) -> NSTPlain:
     """What a record became: its header, plaintext and verdict (``None`` for unverified).
 
-    ``token`` and ``transport_len`` are left ``None``: with them unset the record can be
-    made again, also from a changed payload.
+    See :meth:`NSTPlain.unsealed` for what is left unset.
     """
-    fields: dict[str, object] = {}
-    if header is not None:
-        fields = header._asdict()
-        del fields["token"], fields["transport_len"]
-    plain = NSTPlain(**fields)
-    if plaintext:
-        plain.add_payload(conf.raw_layer(plaintext))
+    plain = NSTPlain.unsealed(header, plaintext)
     plain.verdict = UNVERIFIED if verdict is None else verdict
     plain.note = note
     return plain

@@ -14,8 +14,9 @@ from scapy.sessions import TCPSession
 from .capture import Stamp
 from .header import MAGIC
 from .keybox import KeyBox
-from .layer import NST, NSTPlain, bound_ports, record_pieces
+from .layer import NST, NSTPlain, bound_ports
 from .packet_observer import PacketObserver
+from .pieces import record_pieces
 from .restack import End, bytes_of, ends, replaced
 from .tcp import Missing, Reassembler
 from .verdict import Verdict

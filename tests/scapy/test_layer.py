@@ -22,6 +22,7 @@ from scapy.sendrecv import sniff
 from scapy.sessions import TCPSession
 from scapy.utils import rdpcap
 
+from nst_scapy.blank import blank_of
 from nst_scapy.header import DEFAULT_PORT, HEADER_LEN, Flags, Header, Role
 from nst_scapy.layer import NST, NSTPlain, bind_nst
 from nst_scapy.suite import SuiteId
@@ -333,3 +334,29 @@ def test_a_flag_changed_in_place_is_sent():
     packet = NST(RECORD)
     packet.flags.CLOSE = True
     assert Header.unpack(bytes(packet)).flags == Flags.DGRAM | Flags.CLOSE
+
+
+@pytest.mark.parametrize("cls", [NST, NSTPlain, Raw])
+def test_a_blank_is_what_the_constructor_makes(cls):
+    made, blank = cls(), blank_of(cls).make()
+    for name in made.__all_slots__ - {"time"}:
+        missing = object()
+        mine, theirs = getattr(blank, name, missing), getattr(made, name, missing)
+        assert mine == theirs, name
+        own = getattr(cls(), name, missing) is not theirs
+        assert (mine is not theirs) == own, name
+    assert blank_of(cls).make().time >= made.time
+
+
+def test_what_has_no_blank():
+    with pytest.raises(ValueError, match="each IP begins with a 'fields' of its own"):
+        blank_of(IP)
+
+
+def test_blanks_know_of_ports_bound_since():
+    NST(RECORD)
+    try:
+        bind_nst(4000)
+        assert (UDP() / NST(RECORD)).dport == 4000
+    finally:
+        bind_nst(DEFAULT_PORT)
