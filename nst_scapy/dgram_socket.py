@@ -10,9 +10,9 @@ import struct
 import threading
 import time
 from ipaddress import ip_address
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from .carried_socket import CarriedSocket
 from .header import HEADER_LEN, Transport
 from .host import Host, host_of, readable
 from .keybox import KeyBox
@@ -30,12 +30,8 @@ _ANCILLARY = socket.CMSG_SPACE(12) + socket.CMSG_SPACE(20)
 """Room for struct in_pktinfo and in6_pktinfo: IPv4 at an IPv6 socket has both."""
 
 
-class NSTDgramSocket:
-    """A datagram socket: use it as you would use a UDP socket.
-
-    Attributes:
-        host: what it shares with other sockets.
-    """
+class NSTDgramSocket(CarriedSocket):
+    """A datagram socket: use it as you would use a UDP socket."""
 
     def __init__(
         self,
@@ -50,35 +46,18 @@ class NSTDgramSocket:
         Raises:
             OSError: as :func:`socket.socket`.
         """
-        self.host = host_of(keys)
-        self._udp = socket.socket(family, socket.SOCK_DGRAM)
+        super().__init__(socket.socket(family, socket.SOCK_DGRAM), host_of(keys))
         if family == socket.AF_INET6:
-            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
-            self._udp.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
-        self._udp.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
+            self._carrier.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_V6ONLY, 0)
+            self._carrier.setsockopt(socket.IPPROTO_IPV6, socket.IPV6_RECVPKTINFO, 1)
+        self._carrier.setsockopt(socket.IPPROTO_IP, _IP_PKTINFO, 1)
         self._sender = DgramSender(self.host.keybox, suite, pins)
         self._receiver = DgramReceiver(self.host.receiver)
         self._send_lock = threading.Lock()
         self._peeked: tuple[bytes, Any] | None = None
-        self._pid = os.getpid()
 
     def __repr__(self) -> str:
         return f"<NSTDgramSocket {self._sender.suite.name} fd={self.fileno()}>"
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
-    def bind(self, address: Any) -> None:
-        """As :meth:`socket.socket.bind`."""
-        self._udp.bind(address)
 
     def connect(self, address: Any) -> None:
         """As :meth:`socket.socket.connect`.
@@ -87,43 +66,11 @@ class NSTDgramSocket:
             OSError: EOPNOTSUPP for a multicast or broadcast address.
         """
         _refuse_multicast(address)
-        self._udp.connect(address)
-
-    def fileno(self) -> int:
-        """The UDP socket's file descriptor, -1 when closed."""
-        return self._udp.fileno()
-
-    def settimeout(self, seconds: float | None) -> None:
-        """As :meth:`socket.socket.settimeout`."""
-        self._udp.settimeout(seconds)
-
-    def gettimeout(self) -> float | None:
-        """As :meth:`socket.socket.gettimeout`."""
-        return self._udp.gettimeout()
-
-    def setblocking(self, flag: bool) -> None:
-        """As :meth:`socket.socket.setblocking`."""
-        self._udp.setblocking(flag)
-
-    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Set an option of the UDP socket."""
-        self._udp.setsockopt(level, option, value)
-
-    def getsockname(self) -> Any:
-        """As :meth:`socket.socket.getsockname`."""
-        return self._udp.getsockname()
-
-    def getpeername(self) -> Any:
-        """As :meth:`socket.socket.getpeername`."""
-        return self._udp.getpeername()
-
-    def close(self) -> None:
-        """Close the socket."""
-        self._udp.close()
+        self._carrier.connect(address)
 
     def send(self, data: bytes | bytearray | memoryview, flags: int = 0) -> int:
         """Send one datagram to the connected peer; raises as :meth:`sendto`."""
-        self._udp.send(self._seal(data), flags)
+        self._carrier.send(self._seal(data), flags)
         return len(data)
 
     def sendto(self, data: bytes | bytearray | memoryview, address: Any) -> int:
@@ -135,7 +82,7 @@ class NSTDgramSocket:
                 multicast or broadcast address; else as :meth:`socket.socket.sendto`.
         """
         _refuse_multicast(address)
-        self._udp.sendto(self._seal(data), address)
+        self._carrier.sendto(self._seal(data), address)
         return len(data)
 
     def recv(self, size: int, flags: int = 0) -> bytes:
@@ -168,10 +115,10 @@ class NSTDgramSocket:
             while found is None:
                 found = self._receive(flags & socket.MSG_DONTWAIT)
                 if found is None and deadline is not None and timeout:
-                    self._udp.settimeout(max(1e-6, deadline - time.monotonic()))
+                    self._carrier.settimeout(max(1e-6, deadline - time.monotonic()))
         finally:
             if timeout and self.fileno() >= 0:
-                self._udp.settimeout(timeout)
+                self._carrier.settimeout(timeout)
         if flags & socket.MSG_PEEK:
             self._peeked = found
         return found[0][:size], found[1]
@@ -192,13 +139,10 @@ class NSTDgramSocket:
         payload = bytes(data)
         sender = self._sender
         size = HEADER_LEN + SUITES[sender.suite].body_len(len(payload))
-        if size > _MAX_UDP[self._udp.family]:
+        if size > _MAX_UDP[self._carrier.family]:
             raise OSError(errno.EMSGSIZE, os.strerror(errno.EMSGSIZE))
         with self._send_lock:
-            if self._pid != os.getpid():
-                self._pid = os.getpid()
-                sender.new_epoch()
-            sender.keybox = self.host.keybox
+            self._refresh(sender)
             now = time.time_ns()
             record = sender.seal(payload, now=now)
             epoch = sender.epoch
@@ -210,9 +154,9 @@ class NSTDgramSocket:
     def _receive(self, flags: int) -> tuple[bytes, Any] | None:
         """Judge one datagram; ``None`` if it is dropped."""
         # Python waits for a socket with a timeout whatever the flags say.
-        if flags & socket.MSG_DONTWAIT and not readable(self._udp):
+        if flags & socket.MSG_DONTWAIT and not readable(self._carrier):
             raise BlockingIOError(errno.EAGAIN, os.strerror(errno.EAGAIN))
-        data, ancillary, _, address = self._udp.recvmsg(65535, _ANCILLARY, flags)
+        data, ancillary, _, address = self._carrier.recvmsg(65535, _ANCILLARY, flags)
         host = self.host
         with host.lock:
             if _came_to_many(ancillary):

@@ -78,6 +78,7 @@ class NSTForwardMachine(ForwardMachine):
             OSError: the address cannot be had.
         """
         self._bind()
+        print(self.ct.green(f"NST relay waiting on port {self.port}"))
         self._accept()
 
     def bg(self) -> None:
@@ -111,7 +112,6 @@ class NSTForwardMachine(ForwardMachine):
         self.port = self.ssock.getsockname()[1]
 
     def _accept(self) -> None:
-        print(self.ct.green(f"NST relay waiting on port {self.port}"))
         self.ssock.settimeout(_POLL_S)
         threads = []
         try:

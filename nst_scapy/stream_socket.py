@@ -14,9 +14,9 @@ import os
 import socket
 import threading
 import time
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from .carried_socket import CarriedSocket
 from .header import MAX_STREAM_PAYLOAD, Role, Transport
 from .host import Host, host_of, readable
 from .keybox import KeyBox
@@ -31,14 +31,13 @@ _FLAGS = socket.MSG_PEEK | socket.MSG_DONTWAIT | socket.MSG_WAITALL
 _libc = ctypes.CDLL(None, use_errno=True)
 
 
-class NSTStreamSocket:
+class NSTStreamSocket(CarriedSocket):
     """A stream socket: use it as you would use a TCP socket.
 
     Plaintext that was received but not read is not seen by ``select`` on
     :meth:`fileno`: look at :meth:`pending` too, as with :class:`ssl.SSLSocket`.
 
     Attributes:
-        host: what it shares with other sockets.
         role: its side; ``None`` until connected.
         verdict: the verdict at which receiving failed, else ``None``.
     """
@@ -69,10 +68,10 @@ class NSTStreamSocket:
         """
         if role is not None and sock is None:
             raise ValueError("a role needs a connected socket")
-        self.host = host_of(keys)
+        tcp = socket.socket(family, socket.SOCK_STREAM) if sock is None else sock
+        super().__init__(tcp, host_of(keys))
         self.role: Role | None = None
         self.verdict: Verdict | None = None
-        self._tcp = socket.socket(family, socket.SOCK_STREAM) if sock is None else sock
         self._suite, self._pins = suite, pins
         self._send_lock, self._recv_lock = threading.Lock(), threading.Lock()
         self._sender: StreamSender | None = None
@@ -82,7 +81,6 @@ class NSTStreamSocket:
         self._error: int | None = None
         self._ended = False
         self._shut = False
-        self._pid = os.getpid()
         if role is not None:
             self._connected(role)
 
@@ -90,78 +88,31 @@ class NSTStreamSocket:
         role = "" if self.role is None else f" {self.role.value}"
         return f"<NSTStreamSocket{role} {self._suite.name} fd={self.fileno()}>"
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def _connected(self, role: Role) -> None:
         self.role = role
         self._sender = StreamSender(role, self.host.keybox, self._suite, self._pins)
         self._receiver = StreamReceiver(self.host.receiver, role)
         # A record is sent in one piece, and nothing is gained by waiting for the next one.
-        self._tcp.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+        self._carrier.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
 
     # What TCP does alone.
 
-    def bind(self, address: Any) -> None:
-        """As :meth:`socket.socket.bind`."""
-        self._tcp.bind(address)
-
     def listen(self, backlog: int = 128) -> None:
         """As :meth:`socket.socket.listen`."""
-        self._tcp.listen(backlog)
+        self._carrier.listen(backlog)
 
     def connect(self, address: Any) -> None:
         """As :meth:`socket.socket.connect`; nothing of NST is sent yet."""
-        self._tcp.connect(address)
+        self._carrier.connect(address)
         self._connected(Role.INITIATOR)
 
     def accept(self) -> tuple[NSTStreamSocket, Any]:
         """As :meth:`socket.socket.accept`: the connection shares this socket's host."""
-        tcp, address = self._tcp.accept()
+        tcp, address = self._carrier.accept()
         made = NSTStreamSocket(
             self.host, suite=self._suite, pins=self._pins, sock=tcp, role=Role.ACCEPTOR
         )
         return made, address
-
-    def fileno(self) -> int:
-        """The TCP socket's file descriptor, -1 when closed."""
-        return self._tcp.fileno()
-
-    def settimeout(self, seconds: float | None) -> None:
-        """As :meth:`socket.socket.settimeout`."""
-        self._tcp.settimeout(seconds)
-
-    def gettimeout(self) -> float | None:
-        """As :meth:`socket.socket.gettimeout`."""
-        return self._tcp.gettimeout()
-
-    def setblocking(self, flag: bool) -> None:
-        """As :meth:`socket.socket.setblocking`."""
-        self._tcp.setblocking(flag)
-
-    def setsockopt(self, level: int, option: int, value: int | bytes) -> None:
-        """Set an option of the TCP socket."""
-        self._tcp.setsockopt(level, option, value)
-
-    def getsockopt(self, level: int, option: int) -> int:
-        """Get an option of the TCP socket."""
-        return self._tcp.getsockopt(level, option)
-
-    def getsockname(self) -> Any:
-        """As :meth:`socket.socket.getsockname`."""
-        return self._tcp.getsockname()
-
-    def getpeername(self) -> Any:
-        """As :meth:`socket.socket.getpeername`; an address that nothing proves."""
-        return self._tcp.getpeername()
 
     # Sending.
 
@@ -215,7 +166,7 @@ class NSTStreamSocket:
             with self._send_lock:
                 self._end()
         if self._error is None:
-            self._tcp.shutdown(how)
+            self._carrier.shutdown(how)
 
     def close(self) -> None:
         """Send ``CLOSE`` if it was not sent, and close; what fails then fails silently."""
@@ -225,14 +176,14 @@ class NSTStreamSocket:
             if self.role is not None:
                 with self._send_lock:
                     self._end()
-                    self._tcp.shutdown(socket.SHUT_WR)
+                    self._carrier.shutdown(socket.SHUT_WR)
                 # Closed with bytes unread, TCP would reset the connection, CLOSE and all.
-                while readable(self._tcp) and self._tcp.recv(_CHUNK):
+                while readable(self._carrier) and self._carrier.recv(_CHUNK):
                     pass
         except OSError:
             pass  # the peer is gone, or too slow: it will see the truth, a truncated stream
         finally:
-            self._tcp.close()
+            self._carrier.close()
 
     def _end(self) -> None:
         sender = self._connection()[0]
@@ -249,11 +200,8 @@ class NSTStreamSocket:
             raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
         if not piece:
             return
-        if self._pid != os.getpid():
-            self._pid = os.getpid()
-            sender.new_epoch()
         self._bind_reply()
-        sender.keybox = self.host.keybox
+        self._refresh(sender)
         self._unsent += sender.seal(piece, now=time.time_ns())
 
     def _bind_reply(self) -> None:
@@ -265,7 +213,7 @@ class NSTStreamSocket:
 
     def _flush(self) -> None:
         while self._unsent:
-            del self._unsent[: self._tcp.send(self._unsent, socket.MSG_NOSIGNAL)]
+            del self._unsent[: self._carrier.send(self._unsent, socket.MSG_NOSIGNAL)]
 
     def _flush_later(self) -> None:
         with contextlib.suppress(BlockingIOError, TimeoutError):  # the next call goes on
@@ -325,9 +273,9 @@ class NSTStreamSocket:
         if self._ended or self._error is not None:
             return False
         # Python waits for a socket with a timeout whatever the flags say.
-        if dontwait and not readable(self._tcp):
+        if dontwait and not readable(self._carrier):
             return False
-        data = self._tcp.recv(_CHUNK)
+        data = self._carrier.recv(_CHUNK)
         if sender.first_token is not None:
             receiver.sent_first(sender.first_token)
         host = self.host
@@ -362,7 +310,7 @@ class NSTStreamSocket:
     def _reset(self) -> None:
         """Send RST and keep the file descriptor, so that who polls it sees the end."""
         unspec = bytes(16)  # struct sockaddr of AF_UNSPEC: connect(2) takes it to disconnect
-        _libc.connect(self._tcp.fileno(), unspec, len(unspec))
+        _libc.connect(self._carrier.fileno(), unspec, len(unspec))
 
     def _connection(self) -> tuple[StreamSender, StreamReceiver]:
         if self._sender is None or self._receiver is None:

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`nst keybox`: make and check key-box files. Keys are never printed."""
+"""`nst keybox`: make and check key-box files. Keys are printed only when asked for."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from ._input import InputError, load_keybox, os_error
 
 @click.group("keybox")
 def command() -> None:
-    """Make and check key-box files. Keys are never printed.
+    """Make and check key-box files. Keys are printed only by show --keys.
 
     \b
     Examples:
@@ -72,17 +72,25 @@ def check(file: str) -> None:
 
 @command.command()
 @click.argument("file", type=click.Path())
+@click.option("--keys", is_flag=True, help="Print the keys, too; they are secrets.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
-def show(file: str, as_json: bool) -> None:
+def show(file: str, keys: bool, as_json: bool) -> None:
     """List the kids of the keys in FILE, one a line.
 
+    With --keys, each with its key in hex: the lines make a key-box file.
+
     \b
-    Example:
+    Examples:
       nst keybox show test.keybox
+      nst keybox show --keys test.keybox | head -n 4 | install -m 600 /dev/stdin few.keybox
     """
-    kids = sorted(load_keybox(file))
+    box = load_keybox(file)
+    kids = sorted(box)
     if as_json:
-        click.echo(json.dumps({"file": file, "kids": kids}))
-    else:
-        for kid in kids:
-            click.echo(kid)
+        shown: dict[str, object] = {"file": file, "kids": kids}
+        if keys:
+            shown["keys"] = {str(kid): box[kid].hex() for kid in kids}
+        click.echo(json.dumps(shown))
+        return
+    for kid in kids:
+        click.echo(f"{kid} {box[kid].hex()}" if keys else kid)

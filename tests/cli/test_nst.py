@@ -28,6 +28,7 @@ from click.testing import CliRunner, Result
 
 from nst_scapy.cli import group
 from nst_scapy.header import Header, Role
+from nst_scapy.keybox import KeyBox
 
 NST = str(Path(sysconfig.get_path("scripts"), "nst"))
 VECTORS = Path(__file__).parent.parent / "vectors" / "nst-v1.json"
@@ -369,11 +370,15 @@ class TestKeybox:
             (["check", keybox], f"{keybox}: 4 keys\n"),
             (["show", keybox], "0\n1\n2\n3\n"),
             (["show", "--json", keybox], json.dumps({"file": str(keybox), "kids": [0, 1, 2, 3]})),
+            (["show", "--keys", keybox], keybox.read_text()),
         ]:
             result = nst("keybox", *arguments)
             assert result.exit_code == 0
             assert result.stdout.strip() == output.strip()
             assert "mode 0640" in result.stderr
+        box = KeyBox.load(keybox)
+        shown = json.loads(nst("keybox", "show", "--keys", "--json", keybox).stdout)["keys"]
+        assert {int(kid): bytes.fromhex(key) for kid, key in shown.items()} == dict(box)
         keybox.write_text("0 abc\n")
         assert error_of(nst("keybox", "check", keybox)).startswith(f"nst: error: {keybox}:1: ")
 

@@ -205,8 +205,8 @@ class TestForwardMachine:
     def test_a_stream_cut_off(self):
         with in_the_middle(NSTForwardMachine) as (initiator, acceptor):
             record = StreamSender(Role.INITIATOR, BOX).seal(b"whole", now=time.time_ns())
-            initiator._tcp.sendall(record[:30])
-            initiator._tcp.shutdown(socket.SHUT_WR)
+            initiator._carrier.sendall(record[:30])
+            initiator._carrier.shutdown(socket.SHUT_WR)
             with pytest.raises(ConnectionAbortedError):
                 acceptor.recv(1)
 

@@ -108,7 +108,7 @@ class TestSuperSocket:
     def test_sniff_ends_in_the_middle_of_a_record(self):
         with stream_pair() as (initiator, acceptor):
             record = StreamSender(Role.INITIATOR, BOX).seal(b"x", now=time.time_ns())
-            initiator._tcp.sendall(record[:20])
+            initiator._carrier.sendall(record[:20])
             begin = time.monotonic()
             assert not sniff(opened_socket=NSTSuperSocket(acceptor), timeout=0.3)
             assert time.monotonic() - begin < 5
