@@ -32,6 +32,13 @@ def _machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
             "--memory", type=click.IntRange(256), default=1024, show_default=True, metavar="MIB"
         ),
         click.option(
+            "--append",
+            "cmdline",
+            default="",
+            metavar="TEXT",
+            help="Add to the kernel's command line.",
+        ),
+        click.option(
             "--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME"
         ),
     ):
@@ -96,6 +103,7 @@ def _guest(
     no_module: bool,
     memory: int,
     cpus: int,
+    cmdline: str,
     terminal: tuple[int, int] | None = None,
 ) -> Iterator[HostRootGuest]:
     """Boot a guest for a command, with a console log in the cache."""
@@ -107,7 +115,9 @@ def _guest(
         keybox=None if no_module else keys.test_keybox(),
     )
     log = _new_log()
-    with HostRootGuest(chosen, job, log=log, memory=memory, cpus=cpus, terminal=terminal) as guest:
+    with HostRootGuest(
+        chosen, job, log=log, memory=memory, cpus=cpus, cmdline=cmdline, terminal=terminal
+    ) as guest:
         yield guest
 
 

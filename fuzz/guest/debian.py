@@ -11,7 +11,8 @@ import os
 import re
 import shutil
 import subprocess
-from collections.abc import Callable
+import tempfile
+from collections.abc import Callable, Sequence
 from pathlib import Path
 
 from fuzz.guest.errors import SetupError
@@ -28,22 +29,31 @@ def fetch_kernel(image_pattern: str, into: Path, progress: Callable[[str], None]
     The pattern's first group is the kernel release. `into` gets the layout that
     `fuzz.guest.kernel.Kernel` describes. Raises SetupError with apt's own words.
     """
-    if os.geteuid() == 0:
-        # Debian removes old builds from its mirrors: yesterday's list may name a
-        # package that is gone. An unprivileged user has to refresh it by hand.
-        _run("apt-get", "update", "--quiet")
+    refresh()
     release = _newest(image_pattern)
     headers = f"linux-headers-{release}"
     packages = [f"linux-image-{release}", headers, *_companions(headers)]
-    download = into / "download"
-    download.mkdir()
     progress(f"downloading {', '.join(packages)}")
-    _run("apt-get", "download", "--quiet", *packages, cwd=download)
-    progress("unpacking")
-    for package in sorted(download.glob("*.deb")):
-        _run("dpkg", "-x", str(package), str(into))
-    shutil.rmtree(download)
+    unpack(packages, into)
     _arrange(into, release)
+
+
+def refresh() -> None:
+    """Have apt fetch its lists, if we may.
+
+    Debian removes old builds from its mirrors: yesterday's list may name a package that
+    is gone. An unprivileged user has to refresh it by hand.
+    """
+    if os.geteuid() == 0:
+        run("apt-get", "update", "--quiet")
+
+
+def unpack(packages: Sequence[str], into: Path) -> None:
+    """Download packages, by name or as NAME=VERSION, and unpack them into a directory."""
+    with tempfile.TemporaryDirectory(prefix=".download-", dir=into) as download:
+        run("apt-get", "download", "--quiet", *packages, cwd=Path(download))
+        for package in sorted(Path(download).glob("*.deb")):
+            run("dpkg", "-x", str(package), str(into))
 
 
 def compiler(build: Path) -> str:
@@ -55,7 +65,7 @@ def compiler(build: Path) -> str:
 def _newest(image_pattern: str) -> str:
     """Return the highest release that apt offers for an image package pattern."""
     prefix = re.split(r"[(\\]", image_pattern, maxsplit=1)[0]
-    names = _run("apt-cache", "pkgnames", prefix).split()
+    names = run("apt-cache", "pkgnames", prefix).split()
     releases = [found[1] for name in names if (found := re.fullmatch(image_pattern, name))]
     if not releases:
         raise SetupError(f"apt offers no package {image_pattern}; it comes from: {SOURCES_HINT}")
@@ -64,7 +74,7 @@ def _newest(image_pattern: str) -> str:
 
 def _companions(headers: str) -> list[str]:
     """Return the packages of the same build that a headers package refers to."""
-    depends = _run("apt-cache", "depends", headers)
+    depends = run("apt-cache", "depends", headers)
     found = re.findall(r"Depends: (linux-headers-\S+-common|linux-kbuild-\S+)", depends)
     if len(found) != 2:
         raise SetupError(f"apt-cache depends {headers}: found {found}, not headers and kbuild")
@@ -79,7 +89,7 @@ def _arrange(root: Path, release: str) -> None:
     modules = root / "lib" / "modules" / release
     for link in ("build", "source"):
         (modules / link).unlink(missing_ok=True)
-    _run("depmod", "-b", str(root), release)
+    run("depmod", "-b", str(root), release)
 
     headers = root / "usr" / "src" / f"linux-headers-{release}"
     makefile = headers / "Makefile"
@@ -93,8 +103,8 @@ def _arrange(root: Path, release: str) -> None:
     (root / "release").write_text(f"{release}\n")
 
 
-def _run(*command: str, cwd: Path | None = None) -> str:
-    """Run a command and return its output; SetupError tells what it said."""
+def run(*command: str, cwd: Path | None = None) -> str:
+    """Run an administration tool and return its output; SetupError tells what it said."""
     environment = {**os.environ, "LC_ALL": "C"}
     # Administration tools are outside the PATH of an ordinary user on Debian.
     environment["PATH"] = f"{environment.get('PATH', '')}:/usr/sbin:/sbin"

@@ -77,17 +77,20 @@ class HostRootGuest:
         log: Path,
         memory: int = 1024,
         cpus: int = 2,
+        cmdline: str = "",
         terminal: tuple[int, int] | None = None,
     ) -> None:
         """Describe the guest; entering the context boots it.
 
-        The console is appended to `log`. `memory` is in MiB.
+        The console is appended to `log`. `memory` is in MiB. `cmdline` is added to the
+        kernel's command line.
         """
         self.console = Console(log)
         self._kernel = kernel
         self._job = job
         self._memory = memory
         self._cpus = cpus
+        self._cmdline = cmdline
         self._terminal = terminal
         self._exit = contextlib.ExitStack()
         self._qemu: Qemu | None = None
@@ -138,7 +141,7 @@ class HostRootGuest:
         machine = Machine(
             kernel=self._kernel,
             initrd=initrd,
-            cmdline=append,
+            cmdline=f"{append} {self._cmdline}",
             memory=self._memory,
             cpus=self._cpus,
             devices=options,

@@ -6,10 +6,9 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
-import subprocess
 from pathlib import Path
 
-from fuzz.guest import cache
+from fuzz.guest import cache, kbuild
 from fuzz.guest.errors import BuildError
 from fuzz.guest.kernel import Kernel
 
@@ -42,20 +41,10 @@ def build_module(kernel: Kernel, source: Path = SOURCE) -> Path:
 def _build(kernel: Kernel, source: Path, built: Path) -> None:
     with cache.publishing(built) as fresh:
         shutil.copytree(source, fresh, ignore=_PRODUCTS, dirs_exist_ok=True)
-        jobs = os.cpu_count() or 1
-        # Variables of a make that called us would leak into this one.
-        environment = {
-            name: value for name, value in os.environ.items() if not name.startswith("MAKE")
-        } | {"LC_ALL": "C"}
-        environment.pop("MFLAGS", None)
-        done = subprocess.run(
-            ["make", f"-j{jobs}", "-C", str(fresh), f"KDIR={kernel.build}"],
-            stdin=subprocess.DEVNULL, stdout=subprocess.PIPE, stderr=subprocess.STDOUT,
-            text=True, env=environment, check=False,
-        )  # fmt: skip
-        output = done.stdout.replace(str(fresh), str(source))
+        status, output = kbuild.make(fresh, f"KDIR={kernel.build}")
+        output = output.replace(str(fresh), str(source))
         (fresh / "build.log").write_text(output)
-        if done.returncode != 0 or not (fresh / "nst.ko").exists():
+        if status != 0 or not (fresh / "nst.ko").exists():
             raise BuildError(f"nst.ko does not build for {kernel.name}:\n{output.rstrip()}")
 
 
