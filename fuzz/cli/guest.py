@@ -11,16 +11,14 @@ import sys
 import termios
 import tty
 from collections.abc import Callable, Iterator
-from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 import click
 
-from fuzz.guest import cache, kernel, keys, module
+from fuzz.guest import kernel, keys, module
 from fuzz.guest.hostroot import HostRootGuest, Job
-
-LOGS_KEPT = 20
+from fuzz.guest.logs import new_log
 
 
 def _machine_options(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -114,21 +112,11 @@ def _guest(
         module=None if no_module else module.build_module(chosen),
         keybox=None if no_module else keys.test_keybox(),
     )
-    log = _new_log()
+    log = new_log()
     with HostRootGuest(
         chosen, job, log=log, memory=memory, cpus=cpus, cmdline=cmdline, terminal=terminal
     ) as guest:
         yield guest
-
-
-def _new_log() -> Path:
-    """Return a path for a console log in the cache, where the last ones are kept."""
-    logs = cache.cache_path("logs")
-    logs.mkdir(parents=True, exist_ok=True)
-    for old in sorted(logs.glob("guest-*.log"))[: -LOGS_KEPT + 1]:
-        old.unlink(missing_ok=True)
-    now = datetime.now(UTC).strftime("%Y%m%dT%H%M%S")
-    return logs / f"guest-{now}-{os.getpid()}.log"
 
 
 @contextlib.contextmanager

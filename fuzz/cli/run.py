@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import re
 import secrets
 import sys
 import time
@@ -18,6 +17,7 @@ from rich.console import Console
 from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
 from fuzz.campaigns.runner import Limits
 from fuzz.campaigns.runner import run as run_campaigns
+from fuzz.cli._duration import Duration
 from fuzz.guest import kernel
 from fuzz.guest.module import SOURCE, build_module
 from fuzz.report import show, summarize
@@ -25,22 +25,6 @@ from fuzz.store import Store
 from fuzz.view import view
 
 _DEFAULT_CASES = 1000
-_UNITS = {"": 1, "s": 1, "m": 60, "h": 3600}
-
-
-class Duration(click.ParamType[float]):
-    """Seconds, or a number with a unit: 90, 90s, 10m, 1h."""
-
-    name = "time"
-
-    def convert(
-        self, value: object, param: click.Parameter | None, ctx: click.Context | None
-    ) -> float:
-        """click's hook."""
-        found = re.fullmatch(r"(\d+(?:\.\d+)?)([smh]?)", str(value))
-        if found is None or not float(found[1]):
-            self.fail(f"{value!r} is not a time such as 90s or 10m", param, ctx)
-        return float(found[1]) * _UNITS[found[2]]
 
 
 @click.command(

@@ -6,6 +6,7 @@ from __future__ import annotations
 import hashlib
 import os
 import shutil
+from collections.abc import Sequence
 from pathlib import Path
 
 from fuzz.guest import cache, kbuild
@@ -13,47 +14,59 @@ from fuzz.guest.errors import BuildError
 from fuzz.guest.kernel import Kernel
 
 SOURCE = Path(__file__).parents[2] / "kmod"
+VECTORS = SOURCE.parent / "tests" / "vectors" / "nst-v1.json"
 # Builds kept per kernel; older ones are removed.
 KEPT = 8
-_PRODUCTS = shutil.ignore_patterns(
-    "*.ko", "*.o", "*.mod", "*.mod.c", "*.cmd", "*.d", "Module.symvers", "modules.order", ".*"
+PRODUCTS = shutil.ignore_patterns(
+    "*.ko",
+    "*.o",
+    "*.mod",
+    "*.mod.c",
+    "*.cmd",
+    "*.d",
+    "Module.symvers",
+    "modules.order",
+    ".*",
 )
 
 
-def build_module(kernel: Kernel, source: Path = SOURCE) -> Path:
+def build_module(kernel: Kernel, source: Path = SOURCE, *, kunit: bool = False) -> Path:
     """Build the module for a kernel and return the path of `nst.ko` in the cache.
 
     A copy of `source` is built, so that the tree stays clean and several kernels and
     processes do not meet. The same source for the same kernel is built once; the
-    objects stay beside `nst.ko` for debuggers. Raises BuildError with the output.
+    objects stay beside `nst.ko` for debuggers. With `kunit` the unit tests are part of
+    it, with the vectors of `VECTORS`. Raises BuildError with the output.
     """
     builds = cache.cache_path("modules", kernel.name)
-    built = builds / _fingerprint(kernel, source)
+    built = builds / _fingerprint(kernel, source, [VECTORS] if kunit else [])
     with cache.locked(builds):
         builds.mkdir(exist_ok=True)
         if not built.exists():
-            _build(kernel, source, built)
+            _build(kernel, source, built, [f"NST_KUNIT={VECTORS}"] if kunit else [])
         os.utime(built)
         _prune(builds)
     return built / "nst.ko"
 
 
-def _build(kernel: Kernel, source: Path, built: Path) -> None:
+def _build(kernel: Kernel, source: Path, built: Path, variables: Sequence[str]) -> None:
     with cache.publishing(built) as fresh:
-        shutil.copytree(source, fresh, ignore=_PRODUCTS, dirs_exist_ok=True)
-        status, output = kbuild.make(fresh, f"KDIR={kernel.build}")
+        shutil.copytree(source, fresh, ignore=PRODUCTS, dirs_exist_ok=True)
+        status, output = kbuild.make(fresh, f"KDIR={kernel.build}", *variables)
         output = output.replace(str(fresh), str(source))
         (fresh / "build.log").write_text(output)
         if status != 0 or not (fresh / "nst.ko").exists():
             raise BuildError(f"nst.ko does not build for {kernel.name}:\n{output.rstrip()}")
 
 
-def _fingerprint(kernel: Kernel, source: Path) -> str:
+def _fingerprint(kernel: Kernel, source: Path, more: Sequence[Path]) -> str:
     """Return a digest of everything the build depends on."""
     digest = hashlib.sha256(f"{kernel.release}\0{kernel.root}\0".encode())
-    for path in sorted(_sources(source)):
-        contents = path.read_bytes()
-        digest.update(f"{path.relative_to(source)}\0{len(contents)}\0".encode())
+    files = {path.relative_to(source): path for path in _sources(source)}
+    files |= {path.absolute(): path for path in more}
+    for name in sorted(files):
+        contents = files[name].read_bytes()
+        digest.update(f"{name}\0{len(contents)}\0".encode())
         digest.update(contents)
     return digest.hexdigest()[:16]
 
@@ -61,7 +74,7 @@ def _fingerprint(kernel: Kernel, source: Path) -> str:
 def _sources(folder: Path) -> list[Path]:
     """Return the files that a build copies: those that are not products of one."""
     names = [entry.name for entry in folder.iterdir()]
-    ignored = _PRODUCTS(str(folder), names)
+    ignored = PRODUCTS(str(folder), names)
     found: list[Path] = []
     for name in names:
         path = folder / name

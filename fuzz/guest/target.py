@@ -28,7 +28,7 @@ READY_SECONDS = 20.0
 STOCK_MODULES = (
     "virtio_pci", "virtio_net", "virtio_console",
     "aes_generic", "cbc", "ctr", "gcm", "ghash_generic", "hmac", "sha256_generic",
-    "aesni_intel", "ghash_clmulni_intel", "sha256_ssse3",
+    "aesni_intel", "ghash_clmulni_intel", "sha256_ssse3", "sm3_generic", "sm4_generic",
 )  # fmt: skip
 
 
