@@ -3,6 +3,8 @@
 # make fuzz     build the module, fuzz it for a short while, print a summary
 # make test     everything that is checked before a change goes in
 # make setup    what both need first; does nothing when it is there
+# make test-kernels  the tests inside guests on all kernels, unit tests and static checks too;
+#               the first time it builds the sanitizer kernel
 # make kmod     build nst.ko for the guests' kernel and print its path
 # make lint     ruff and mypy alone
 # make clean    remove what was built in the tree (the cache stays: ~/.cache/nst)
@@ -18,6 +20,15 @@ fuzz: kmod
 .PHONY: test
 test: lint kmod
 	$(BIN)/pytest --numprocesses 2 --dist loadgroup
+
+KERNELS := debian-6.1,debian-6.12,sanitizer-6.12
+
+.PHONY: test-kernels
+test-kernels: setup
+	$(BIN)/nst-fuzz kernel fetch --quiet sanitizer-6.12
+	$(BIN)/nst-fuzz kmod --check
+	$(BIN)/nst-fuzz kunit
+	$(BIN)/pytest --kernels $(KERNELS) tests/guest/test_in_guest.py
 
 .PHONY: setup
 setup:

@@ -17,6 +17,22 @@ if TYPE_CHECKING:
     from fuzz.guest.kernel import Kernel
 
 
+def pytest_addoption(parser: pytest.Parser) -> None:
+    """Which kernels tests/in_guest runs on, and what it is told about them inside."""
+    parser.addoption(
+        "--kernels",
+        default="debian-6.12",
+        metavar="NAME,...",
+        help="Kernels to run the tests of tests/in_guest on. [default: debian-6.12]",
+    )
+    parser.addoption(
+        "--without-suites",
+        default="",
+        metavar="SUITE,...",
+        help="In a guest: the suites that its kernel is known to lack.",
+    )
+
+
 def pytest_configure() -> None:
     """Take Ctrl-C, whoever started us.
 

@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 #
 # Makes a fresh Debian 12 able to build, test and fuzz: system packages, the virtual
-# environment .venv with the project in it, and the guests' kernel in the user's
-# cache. What is there already is left alone; run twice, the second run does nothing.
+# environment .venv with the project in it, and the guests' kernels in the
+# user's cache. What is there already is left alone; run twice, the second run does nothing.
 
 set -euo pipefail
 cd "$(dirname "$0")/.."
@@ -12,7 +12,9 @@ packages=(
 	# the virtual environment
 	python3-venv
 	# kernel modules and guest programs; kbuild's tools need the two libraries
-	gcc libc6-dev libelf1 libssl3 make sparse
+	gcc libc6-dev libelf1 libssl3 make perl sparse xz-utils
+	# a whole kernel, sanitizer-6.12
+	bc bison flex libelf-dev libssl-dev
 	# guests; virtme-ng looks into kernel images with file
 	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
 	# captures of what the module sends
@@ -84,4 +86,6 @@ flock "$lock"
 system_packages
 virtual_environment
 wireshark_4_4
-.venv/bin/nst-fuzz kernel fetch --quiet
+for kernel in debian-6.12 debian-6.1; do
+	.venv/bin/nst-fuzz kernel fetch --quiet "$kernel"
+done

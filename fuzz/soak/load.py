@@ -10,20 +10,15 @@ from __future__ import annotations
 import itertools
 import json
 import random
-import subprocess
 import threading
 import time
 import traceback
 from dataclasses import asdict, dataclass, field
-from pathlib import Path
 
 import click
 
+from fuzz.soak import leaks
 from fuzz.soak.workers import WORKERS
-
-_KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# kmemleak takes an object for lost when two scans some seconds apart do not find it.
-_SCAN_PAUSE_SECONDS = 6.0
 
 
 @dataclass
@@ -51,9 +46,7 @@ class Outcome:
 def main_load(seconds: float, threads: int, seed: str) -> Outcome:
     """Run the load for a time, then unload the module."""
     outcome = Outcome()
-    if _KMEMLEAK.exists():
-        _scan()
-        _KMEMLEAK.write_text("clear")
+    watched = leaks.start()
     end = time.monotonic() + seconds
     running = []
     for number, name in zip(range(threads), itertools.cycle(WORKERS), strict=False):
@@ -63,12 +56,9 @@ def main_load(seconds: float, threads: int, seed: str) -> Outcome:
         running.append(thread)
     for thread in running:
         thread.join()
-    outcome.unload_error = _unload()
-    if _KMEMLEAK.exists():
-        for _ in range(2):
-            time.sleep(_SCAN_PAUSE_SECONDS)
-            _scan()
-        outcome.leaks = _KMEMLEAK.read_text()
+    outcome.unload_error = leaks.unload()
+    if watched:
+        outcome.leaks = leaks.report()
     return outcome
 
 
@@ -80,22 +70,6 @@ def _work(name: str, tally: Tally, seed: str, end: float) -> None:
             tally.turns += 1
     except Exception:
         tally.error = traceback.format_exc()
-
-
-def _unload() -> str | None:
-    """Remove the module; what is left of sockets and namespaces goes in the background."""
-    deadline = time.monotonic() + 30
-    while True:
-        done = subprocess.run(["rmmod", "nst"], capture_output=True, text=True, check=False)
-        if done.returncode == 0:
-            return None
-        if time.monotonic() > deadline:
-            return done.stderr.strip()
-        time.sleep(1)
-
-
-def _scan() -> None:
-    _KMEMLEAK.write_text("scan")
 
 
 @click.command()

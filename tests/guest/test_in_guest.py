@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """Runs the tests of tests/in_guest: as root, under the kernel and module under test.
 
-They run in one guest, with one boot. Their outcome is shown as one test here; pytest's
-own report from inside comes with a failure.
+They run in one guest for each kernel of --kernels, with one boot. Their outcome is shown
+as one test here; pytest's own report from inside comes with a failure.
 """
 
 from __future__ import annotations
@@ -13,19 +13,52 @@ from pathlib import Path
 
 import pytest
 
-TESTS = Path(__file__).parents[1] / "in_guest"
+from fuzz.guest import kernel as kernels
+from fuzz.guest import stockcrypto
+
+ROOT = Path(__file__).parents[2]
+TESTS = ROOT / "tests" / "in_guest"
 
 
-@pytest.mark.timeout(900)
-@pytest.mark.usefixtures("nst_ko")
-def test_in_guest(nst_fuzz: str) -> None:
+def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
+    if "kernel_name" in metafunc.fixturenames:
+        metafunc.parametrize("kernel_name", metafunc.config.getoption("--kernels").split(","))
+
+
+def in_guest(nst_fuzz: str, options: list[str], tests: list[str], *, seconds: int) -> None:
+    """Run tests in a guest; leave what it said in the report of this test."""
+    watched = "kmemleak=on" in options
     command = [
-        nst_fuzz, "guest", "run", "--timeout", "800", "--",
-        sys.executable, "-B", "-m", "pytest", "-p", "no:cacheprovider", str(TESTS),
+        nst_fuzz, "guest", "run", *options, "--timeout", str(seconds), "--",
+        sys.executable, "-B", *(["-m", "fuzz.soak.leaks", "--", sys.executable, "-B"] * watched),
+        "-m", "pytest", "-p", "no:cacheprovider", *tests,
     ]  # fmt: skip
     done = subprocess.run(
-        command, cwd=TESTS.parents[1], stdin=subprocess.DEVNULL,
+        command, cwd=ROOT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
     )  # fmt: skip
     print(done.stdout)
     assert done.returncode == 0, f"in the guest:\n{done.stdout}"
+
+
+@pytest.mark.timeout(4000)
+def test_in_guest(nst_fuzz: str, kernel_name: str) -> None:
+    options = ["--kernel", kernel_name]
+    seconds = 1200
+    if kernel_name not in kernels.STOCK:
+        # The kernel that watches takes its time, and tells at the end what was lost.
+        options += ["--memory", "2048", "--append", "kmemleak=on"]
+        seconds = 3600
+    in_guest(nst_fuzz, options, [str(TESTS)], seconds=seconds)
+
+
+@pytest.mark.timeout(600)
+@pytest.mark.usefixtures("nst_ko")
+def test_without_the_sm_suites(nst_fuzz: str) -> None:
+    """A stock kernel as it comes: two suites, and the others are refused."""
+    in_guest(
+        nst_fuzz,
+        ["--append", stockcrypto.WITHOUT],
+        ["--without-suites=SM4_GCM,SM4_CBC", str(TESTS / "test_suites.py")],
+        seconds=500,
+    )
