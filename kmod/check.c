@@ -9,6 +9,7 @@
 #include "check.h"
 #include "compat.h"
 #include "keybox.h"
+#include "kids.h"
 #include "netns.h"
 #include "suite.h"
 
@@ -23,15 +24,28 @@ enum nst_verdict nst_check_magic_version(const u8 *bytes)
 }
 
 /* Check 4. */
-static bool nst_cipher_allowed(const struct nst_header *hdr)
+static bool nst_cipher_allowed(const struct nst_rx_policy *policy,
+			       const struct nst_header *hdr)
 {
-	return nst_suite(hdr->cipher_id) && nst_suite_available(hdr->cipher_id);
+	return nst_suite_available(hdr->cipher_id) &&
+	       READ_ONCE(policy->suites) & BIT(hdr->cipher_id);
 }
 
 /* Check 7. */
 static bool nst_perturbation_sane(const struct nst_header *hdr)
 {
 	return hdr->kpos <= NST_KPOS_MAX && !hdr->kpos == !hdr->kval;
+}
+
+/* Check 8, the socket's part of it. */
+static bool nst_kid_accepted(const struct nst_rx_policy *policy, u16 kid)
+{
+	bool accepted;
+
+	rcu_read_lock();
+	accepted = nst_kids_has(rcu_dereference(policy->kids), kid);
+	rcu_read_unlock();
+	return accepted;
 }
 
 /* Check 9. */
@@ -45,13 +59,16 @@ static bool nst_timestamp_near(const struct nst_net *nn, u64 now,
 /**
  * nst_check_dgram() - checks 1 to 9 of a datagram
  * @nn: the namespace
+ * @policy: what the socket accepts
  * @now: real time
  * @hdr: the first NST_HEADER_LEN bytes; not looked at if @len is less
  * @len: length of the UDP payload
  */
-enum nst_verdict nst_check_dgram(const struct nst_net *nn, u64 now,
+enum nst_verdict nst_check_dgram(const struct nst_net *nn,
+				 const struct nst_rx_policy *policy, u64 now,
 				 const struct nst_header *hdr, size_t len)
 {
+	u16 kid;
 	enum nst_verdict verdict;
 
 	if (len < NST_HEADER_LEN)
@@ -59,7 +76,7 @@ enum nst_verdict nst_check_dgram(const struct nst_net *nn, u64 now,
 	verdict = nst_check_magic_version((const u8 *)hdr);
 	if (verdict)
 		return verdict;
-	if (!nst_cipher_allowed(hdr))
+	if (!nst_cipher_allowed(policy, hdr))
 		return NST_CIPHER;
 	if (be32_to_cpu(hdr->flags) != NST_FLAG_DGRAM)
 		return NST_FLAGS;
@@ -69,7 +86,8 @@ enum nst_verdict nst_check_dgram(const struct nst_net *nn, u64 now,
 		return NST_LENGTH;
 	if (!nst_perturbation_sane(hdr))
 		return NST_PERTURB;
-	if (!nst_keybox_has(nn, be16_to_cpu(hdr->kid)))
+	kid = be16_to_cpu(hdr->kid);
+	if (!nst_keybox_has(nn, kid) || !nst_kid_accepted(policy, kid))
 		return NST_KID;
 	if (!nst_timestamp_near(nn, now, hdr))
 		return NST_TIMESTAMP;
@@ -116,28 +134,33 @@ static bool nst_stream_in_sequence(const struct nst_stream_state *state,
 	return true;
 }
 
-/* Check 8. A replaced key box takes effect at a stream's next epoch. */
+/*
+ * Check 8, the key box's part of it. A replaced box takes effect at the next epoch:
+ * at the first record whose session_id or key parameters are not the epoch's.
+ */
 static bool nst_stream_kid_known(const struct nst_net *nn,
 				 const struct nst_stream_state *state,
 				 const struct nst_header *hdr)
 {
+	const struct nst_params params = nst_header_params(hdr);
 	const struct nst_previous *prev = &state->prev;
-	u16 kid = be16_to_cpu(hdr->kid);
 
 	if (prev->valid && prev->session_id == nst_header_session_id(hdr) &&
-	    prev->params.kid == kid)
+	    nst_params_equal(&prev->params, &params))
 		return true;
-	return nst_keybox_has(nn, kid);
+	return nst_keybox_has(nn, params.kid);
 }
 
 /**
  * nst_check_stream() - checks 2 to 11 of a stream's next record
  * @nn: the namespace
+ * @policy: what the socket accepts
  * @now: real time
  * @hdr: the header
  * @state: what came before
  */
-enum nst_verdict nst_check_stream(const struct nst_net *nn, u64 now,
+enum nst_verdict nst_check_stream(const struct nst_net *nn,
+				  const struct nst_rx_policy *policy, u64 now,
 				  const struct nst_header *hdr,
 				  const struct nst_stream_state *state)
 {
@@ -147,7 +170,7 @@ enum nst_verdict nst_check_stream(const struct nst_net *nn, u64 now,
 	verdict = nst_check_magic_version((const u8 *)hdr);
 	if (verdict)
 		return verdict;
-	if (!nst_cipher_allowed(hdr))
+	if (!nst_cipher_allowed(policy, hdr))
 		return NST_CIPHER;
 	if (!nst_stream_flags_sane(state, flags))
 		return NST_FLAGS;
@@ -155,7 +178,8 @@ enum nst_verdict nst_check_stream(const struct nst_net *nn, u64 now,
 		return NST_LENGTH;
 	if (!nst_perturbation_sane(hdr))
 		return NST_PERTURB;
-	if (!nst_stream_kid_known(nn, state, hdr))
+	if (!nst_stream_kid_known(nn, state, hdr) ||
+	    !nst_kid_accepted(policy, be16_to_cpu(hdr->kid)))
 		return NST_KID;
 	if (!state->prev.valid && !nst_timestamp_near(nn, now, hdr))
 		return NST_TIMESTAMP;

@@ -7,7 +7,14 @@
 
 #include "protocol.h"
 
+struct nst_kids;
 struct nst_net;
+
+/* What a socket accepts. */
+struct nst_rx_policy {
+	struct nst_kids __rcu	*kids;
+	unsigned long		suites;		/* of those there are; by BIT(cipher_id) */
+};
 
 /* A stream's record before the one at hand. */
 struct nst_previous {
@@ -26,9 +33,11 @@ struct nst_stream_state {
 };
 
 enum nst_verdict nst_check_magic_version(const u8 *bytes);
-enum nst_verdict nst_check_dgram(const struct nst_net *nn, u64 now,
+enum nst_verdict nst_check_dgram(const struct nst_net *nn,
+				 const struct nst_rx_policy *policy, u64 now,
 				 const struct nst_header *hdr, size_t len);
-enum nst_verdict nst_check_stream(const struct nst_net *nn, u64 now,
+enum nst_verdict nst_check_stream(const struct nst_net *nn,
+				  const struct nst_rx_policy *policy, u64 now,
 				  const struct nst_header *hdr,
 				  const struct nst_stream_state *state);
 

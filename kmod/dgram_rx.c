@@ -51,7 +51,7 @@ static enum nst_verdict nst_dgram_check(struct nst_sock *ns,
 	enum nst_verdict verdict;
 	u64 session_id;
 
-	verdict = nst_check_dgram(ns->nn, now, hdr, len);
+	verdict = nst_check_dgram(ns->nn, &ns->rx_policy, now, hdr, len);
 	if (verdict)
 		return verdict;
 	session_id = nst_header_session_id(hdr);

@@ -65,7 +65,7 @@ static u64 nst_session_id_draw(void)
  * nst_epoch_begin() - start a new epoch
  * @epoch: the running one, which is replaced; left as it was on failure
  * @nn: the namespace, for its key box
- * @policy: suite and pins
+ * @policy: suite, pins and kids
  *
  * Return: 0, or a negative error: -EOPNOTSUPP if the kernel lacks the suite,
  * -ENOKEY if there is no key to seal with.
@@ -77,6 +77,7 @@ int nst_epoch_begin(struct nst_epoch *epoch, const struct nst_net *nn,
 	struct nst_epoch fresh = {
 		.session_id = nst_session_id_draw(),
 		.params.cipher_id = policy->cipher_id,
+		.params.kid = pin->kid,
 		.vm_generation = atomic_read(&nst_vm_generation),
 	};
 	u8 key[NST_KEY_LEN];
@@ -91,7 +92,8 @@ int nst_epoch_begin(struct nst_epoch *epoch, const struct nst_net *nn,
 		fresh.params.kpos = 1 + nst_random_below(NST_KPOS_MAX);
 		fresh.params.kval = 1 + nst_random_below(255);
 	}
-	err = nst_keybox_draw(nn, pin, &fresh.params.kid);
+	err = pin->pin_kid ? 0 :
+	      nst_keybox_draw(nn, policy->kids, &fresh.params.kid);
 	err = err ?: nst_keybox_key(nn, &fresh.params, key,
 				    &fresh.keybox_generation);
 	if (err)

@@ -6,6 +6,7 @@
 #define _NST_EPOCH_H
 
 #include "keybox.h"
+#include "kids.h"
 #include "keys.h"
 #include "protocol.h"
 
@@ -23,6 +24,7 @@ struct nst_epoch {
 struct nst_tx_policy {
 	u8		cipher_id;
 	struct nst_pin	pin;
+	struct nst_kids	*kids;
 };
 
 bool nst_epoch_usable(const struct nst_epoch *epoch);

@@ -69,7 +69,7 @@ static unsigned int nst_hook_judge(struct nst_net *nn, struct sk_buff *skb,
 	if (len >= sizeof(hdr) &&
 	    skb_copy_bits(skb, offset + sizeof(*uh), &hdr, sizeof(hdr)))
 		return NF_ACCEPT;
-	verdict = nst_check_dgram(nn, ktime_get_real_ns(), &hdr, len);
+	verdict = nst_check_dgram(nn, &ns->rx_policy, ktime_get_real_ns(), &hdr, len);
 	if (!verdict || nst_udp_checksum_fails(skb, offset, uh, family))
 		return NF_ACCEPT;
 

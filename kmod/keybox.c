@@ -16,6 +16,7 @@
 
 #include "compat.h"
 #include "keybox.h"
+#include "kids.h"
 #include "netns.h"
 
 struct nst_key {
@@ -228,23 +229,44 @@ u64 nst_keybox_generation(const struct nst_net *nn)
 	return generation;
 }
 
+/* How many of @kids are in @box; with @nth below that, *@kid becomes the nth. */
+static unsigned int nst_keybox_common(const struct nst_keybox *box,
+				      const struct nst_kids *kids,
+				      unsigned int nth, u16 *kid)
+{
+	unsigned int i, k = 0, common = 0;
+
+	for (i = 0; i < box->count && k < kids->count; i++) {
+		while (k < kids->count && kids->kids[k] < box->keys[i].kid)
+			k++;
+		if (k == kids->count || kids->kids[k] != box->keys[i].kid)
+			continue;
+		if (common++ == nth)
+			*kid = kids->kids[k];
+	}
+	return common;
+}
+
 /* Draws the kid of a new epoch; -ENOKEY if there is none to draw. */
-int nst_keybox_draw(const struct nst_net *nn, const struct nst_pin *pin,
+int nst_keybox_draw(const struct nst_net *nn, const struct nst_kids *kids,
 		    u16 *kid)
 {
 	const struct nst_keybox *box;
-	int err = 0;
+	unsigned int common = 0;
 
 	rcu_read_lock();
 	box = rcu_dereference(nn->keybox);
-	if (!box)
-		err = -ENOKEY;
-	else if (pin->pin_kid)
-		*kid = pin->kid;
-	else
-		*kid = box->keys[nst_random_below(box->count)].kid;
+	if (box && !kids) {
+		common = box->count;
+		*kid = box->keys[nst_random_below(common)].kid;
+	} else if (box) {
+		common = nst_keybox_common(box, kids, UINT_MAX, kid);
+		if (common)
+			nst_keybox_common(box, kids, nst_random_below(common),
+					  kid);
+	}
 	rcu_read_unlock();
-	return err;
+	return common ? 0 : -ENOKEY;
 }
 
 /**

@@ -7,6 +7,7 @@
 
 #include "protocol.h"
 
+struct nst_kids;
 struct nst_net;
 
 /* What a socket seals with, where not all is drawn at random. */
@@ -23,7 +24,7 @@ void nst_keybox_drop(struct nst_net *nn);
 
 bool nst_keybox_has(const struct nst_net *nn, u16 kid);
 u64 nst_keybox_generation(const struct nst_net *nn);
-int nst_keybox_draw(const struct nst_net *nn, const struct nst_pin *pin,
+int nst_keybox_draw(const struct nst_net *nn, const struct nst_kids *kids,
 		    u16 *kid);
 int nst_keybox_key(const struct nst_net *nn, const struct nst_params *params,
 		   u8 key[NST_KEY_LEN], u64 *generation);

@@ -13,6 +13,7 @@
 #include "netns.h"
 #include "socket.h"
 #include "stream.h"
+#include "suite.h"
 
 static const struct rhashtable_params nst_socks_params = {
 	.key_len = sizeof(struct sock *),
@@ -56,6 +57,7 @@ struct nst_sock *nst_sock_alloc(const struct nst_ops *ops, struct net *net)
 	ns->inner = ops->inner;
 	ns->transport = ops->transport;
 	ns->tx.policy.cipher_id = READ_ONCE(ns->nn->default_cipher);
+	ns->rx_policy.suites = nst_suite_mask();
 	mutex_init(&ns->tx.lock);
 	mutex_init(&ns->rx_lock);
 	if (ns->transport == NST_STREAM)
@@ -63,6 +65,24 @@ struct nst_sock *nst_sock_alloc(const struct nst_ops *ops, struct net *net)
 	else
 		nst_dgram_init(ns);
 	return ns;
+}
+
+/* An accepted connection starts with its listener's choices. */
+void nst_sock_inherit(struct nst_sock *child, struct nst_sock *parent)
+{
+	struct nst_kids *kids;
+
+	mutex_lock(&parent->tx.lock);
+	child->tx.policy = parent->tx.policy;
+	nst_kids_get(child->tx.policy.kids);
+	mutex_unlock(&parent->tx.lock);
+
+	mutex_lock(&parent->rx_lock);
+	kids = rcu_dereference_protected(parent->rx_policy.kids,
+					 lockdep_is_held(&parent->rx_lock));
+	RCU_INIT_POINTER(child->rx_policy.kids, nst_kids_get(kids));
+	child->rx_policy.suites = parent->rx_policy.suites;
+	mutex_unlock(&parent->rx_lock);
 }
 
 /* Makes @sock's inet socket an NST socket. */
@@ -97,6 +117,8 @@ int nst_sock_attach(struct nst_sock *ns, struct socket *sock)
 void nst_sock_free(struct nst_sock *ns)
 {
 	nst_epoch_end(&ns->tx.epoch);
+	nst_kids_put(ns->tx.policy.kids);
+	nst_kids_put(rcu_dereference_protected(ns->rx_policy.kids, true));
 	if (ns->transport == NST_STREAM)
 		nst_stream_free(ns);
 	else

@@ -112,6 +112,7 @@ struct nst_sock {
 	enum nst_transport	transport;
 	u8			last_verdict;
 
+	struct nst_rx_policy	rx_policy;	/* written under rx_lock */
 	struct nst_tx		tx;
 	struct mutex		rx_lock;	/* guards what receiving changes */
 	union {
@@ -127,6 +128,7 @@ static inline const struct nst_ops *nst_ops_of(const struct socket *sock)
 
 struct nst_sock *nst_sock_find(const struct sock *sk);
 struct nst_sock *nst_sock_alloc(const struct nst_ops *ops, struct net *net);
+void nst_sock_inherit(struct nst_sock *child, struct nst_sock *parent);
 int nst_sock_attach(struct nst_sock *ns, struct socket *sock);
 void nst_sock_free(struct nst_sock *ns);
 void nst_sock_detach(struct nst_sock *ns);

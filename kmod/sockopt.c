@@ -65,6 +65,55 @@ static int nst_set_tx_key(struct nst_sock *ns, sockptr_t optval,
 	return 0;
 }
 
+static int nst_set_tx_kids(struct nst_sock *ns, sockptr_t optval,
+			   unsigned int optlen)
+{
+	struct nst_kids *kids = nst_kids_read(optval, optlen);
+
+	if (IS_ERR(kids))
+		return PTR_ERR(kids);
+	mutex_lock(&ns->tx.lock);
+	swap(ns->tx.policy.kids, kids);
+	nst_epoch_end(&ns->tx.epoch);
+	mutex_unlock(&ns->tx.lock);
+	nst_kids_put(kids);
+	return 0;
+}
+
+static int nst_set_rx_kids(struct nst_sock *ns, sockptr_t optval,
+			   unsigned int optlen)
+{
+	struct nst_kids *kids = nst_kids_read(optval, optlen);
+
+	if (IS_ERR(kids))
+		return PTR_ERR(kids);
+	mutex_lock(&ns->rx_lock);
+	kids = rcu_replace_pointer(ns->rx_policy.kids, kids,
+				   lockdep_is_held(&ns->rx_lock));
+	mutex_unlock(&ns->rx_lock);
+	nst_kids_put(kids);
+	return 0;
+}
+
+static int nst_set_rx_suites(struct nst_sock *ns, sockptr_t optval,
+			     unsigned int optlen)
+{
+	u32 suites;
+
+	if (optlen != sizeof(suites))
+		return -EINVAL;
+	if (copy_from_sockptr(&suites, optval, sizeof(suites)))
+		return -EFAULT;
+	if (suites & ~GENMASK(NST_CIPHER_LAST, NST_CIPHER_FIRST))
+		return -EINVAL;
+	if (suites & ~nst_suite_mask())
+		return -EOPNOTSUPP;
+	mutex_lock(&ns->rx_lock);
+	WRITE_ONCE(ns->rx_policy.suites, suites);
+	mutex_unlock(&ns->rx_lock);
+	return 0;
+}
+
 static int nst_set_own(struct nst_sock *ns, int optname, sockptr_t optval,
 		       unsigned int optlen)
 {
@@ -73,6 +122,12 @@ static int nst_set_own(struct nst_sock *ns, int optname, sockptr_t optval,
 		return nst_set_tx_suite(ns, optval, optlen);
 	case NST_TX_KEY:
 		return nst_set_tx_key(ns, optval, optlen);
+	case NST_TX_KIDS:
+		return nst_set_tx_kids(ns, optval, optlen);
+	case NST_RX_KIDS:
+		return nst_set_rx_kids(ns, optval, optlen);
+	case NST_RX_SUITES:
+		return nst_set_rx_suites(ns, optval, optlen);
 	}
 	return -ENOPROTOOPT;
 }
@@ -116,11 +171,48 @@ static void nst_get_tx_key(struct nst_sock *ns, struct nst_tx_key *key)
 	mutex_unlock(&ns->tx.lock);
 }
 
+static struct nst_kids *nst_get_tx_kids(struct nst_sock *ns)
+{
+	struct nst_kids *kids;
+
+	mutex_lock(&ns->tx.lock);
+	kids = nst_kids_get(ns->tx.policy.kids);
+	mutex_unlock(&ns->tx.lock);
+	return kids;
+}
+
+static struct nst_kids *nst_get_rx_kids(struct nst_sock *ns)
+{
+	struct nst_kids *kids;
+
+	mutex_lock(&ns->rx_lock);
+	kids = rcu_dereference_protected(ns->rx_policy.kids,
+					 lockdep_is_held(&ns->rx_lock));
+	nst_kids_get(kids);
+	mutex_unlock(&ns->rx_lock);
+	return kids;
+}
+
+/* Hands out a set, and drops its reference. */
+static int nst_put_kids(struct nst_kids *kids, int room, char __user *optval,
+			int __user *optlen)
+{
+	int len = 0, err = 0;
+
+	if (kids) {
+		len = min_t(int, room, kids->count * sizeof(kids->kids[0]));
+		err = copy_to_user(optval, kids->kids, len) ? -EFAULT : 0;
+	}
+	nst_kids_put(kids);
+	return err ?: put_user(len, optlen);
+}
+
 static int nst_get_own(struct nst_sock *ns, int optname, char __user *optval,
 		       int __user *optlen)
 {
 	union {
 		int cipher_id;
+		u32 suites;
 		struct nst_tx_key key;
 		struct nst_info info;
 	} value;
@@ -139,6 +231,14 @@ static int nst_get_own(struct nst_sock *ns, int optname, char __user *optval,
 	case NST_TX_KEY:
 		nst_get_tx_key(ns, &value.key);
 		size = sizeof(value.key);
+		break;
+	case NST_TX_KIDS:
+		return nst_put_kids(nst_get_tx_kids(ns), len, optval, optlen);
+	case NST_RX_KIDS:
+		return nst_put_kids(nst_get_rx_kids(ns), len, optval, optlen);
+	case NST_RX_SUITES:
+		value.suites = READ_ONCE(ns->rx_policy.suites);
+		size = sizeof(value.suites);
 		break;
 	case NST_INFO:
 		nst_get_info(ns, &value.info);

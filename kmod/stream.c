@@ -75,9 +75,7 @@ int nst_stream_accept(struct socket *sock, struct socket *newsock,
 	child = nst_sock_alloc(nst_ops_of(sock), sock_net(sock->sk));
 	if (!child)
 		return -ENOMEM;
-	mutex_lock(&ns->tx.lock);
-	child->tx.policy = ns->tx.policy;
-	mutex_unlock(&ns->tx.lock);
+	nst_sock_inherit(child, ns);
 	child->stream.acceptor = true;
 	child->stream.rx.state.from_acceptor = false;
 

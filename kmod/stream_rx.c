@@ -135,7 +135,8 @@ static enum nst_verdict nst_stream_check(struct nst_sock *ns)
 
 	/* Pairs with nst_stream_seal(), which writes first_token before. */
 	rx->state.sent_nothing = !smp_load_acquire(&ns->stream.tx.sealed_any);
-	verdict = nst_check_stream(ns->nn, now, &rx->hdr, &rx->state);
+	verdict = nst_check_stream(ns->nn, &ns->rx_policy, now, &rx->hdr,
+				   &rx->state);
 	if (!verdict && !rx->state.prev.valid)
 		verdict = nst_replay_check(&ns->nn->replay[NST_STREAM],
 					   &rx->hdr, now);

@@ -30,6 +30,12 @@ const struct nst_suite *nst_suite(u8 cipher_id)
 	return &nst_suites[cipher_id - NST_CIPHER_FIRST];
 }
 
+/* Those that this kernel has, by BIT(cipher_id). */
+unsigned long nst_suite_mask(void)
+{
+	return READ_ONCE(nst_suites_available);
+}
+
 bool nst_suite_available(u8 cipher_id)
 {
 	return cipher_id < BITS_PER_LONG &&

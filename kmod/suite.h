@@ -17,6 +17,7 @@ struct nst_suite {
 
 const struct nst_suite *nst_suite(u8 cipher_id);
 bool nst_suite_available(u8 cipher_id);
+unsigned long nst_suite_mask(void);
 size_t nst_suite_body_len(const struct nst_suite *suite, size_t transport_len);
 void nst_suites_probe(void);
 

@@ -136,9 +136,16 @@ class StreamReceiver:
         """
         shared = self._shared
         previous = self._previous
-        same_epoch = previous is not None and previous.header.same_session(header)
-        # A replaced key box takes effect at the next epoch.
-        self._box = previous.box if previous is not None and same_epoch else shared.keybox
+        # A replaced key box takes effect at the next epoch. One ends with its session_id
+        # or any of its key parameters (section 6), so that a record of the running
+        # session with another kid is not judged by the box that the session began with.
+        self._box = shared.keybox
+        if (
+            previous is not None
+            and previous.header.same_session(header)
+            and previous.header.params == header.params
+        ):
+            self._box = previous.box
         verdict = (
             check_suite(header, shared.policy)
             or stream_flags_and_length(header, self._role)

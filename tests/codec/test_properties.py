@@ -321,6 +321,28 @@ def test_a_replaced_key_box_takes_effect_at_the_next_epoch_of_a_stream() -> None
     assert verdicts == [Verdict.OK, Verdict.OK, Verdict.KID]
 
 
+@pytest.mark.parametrize(
+    ("changed", "verdict"),
+    [
+        ({"kid": 0}, Verdict.KID),
+        ({"kpos": 0, "kval": 0}, Verdict.KID),
+        ({"kid": 8}, Verdict.SEQUENCE),
+    ],
+)
+def test_what_is_not_of_the_epoch_is_judged_by_the_new_box(
+    changed: dict[str, int], verdict: Verdict
+) -> None:
+    """Its session_id alone does not make a record one of the running epoch (section 6)."""
+    shared = Receiver(BOX)
+    receiver = StreamReceiver(shared, Role.ACCEPTOR)
+    sender = StreamSender(Role.INITIATOR, BOX, pins=Pins(kids=[9], perturbation=(3, 3)))
+    receiver.receive(sender.seal(b"x", now=NOW), now=NOW, age=AGE)
+    shared.keybox = KeyBox({8: bytes(32)})
+    record = Header.unpack(sender.seal(b"x", now=NOW))._replace(**changed).pack()
+    (outcome,) = receiver.receive(record, now=NOW, age=AGE)
+    assert outcome.verdict is verdict
+
+
 def test_bound_replies_belong_to_their_connection() -> None:
     initiator = StreamSender(Role.INITIATOR, BOX)
     initiator.seal(b"question", now=NOW)

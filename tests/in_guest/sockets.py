@@ -8,7 +8,8 @@ import re
 import select
 import socket
 import struct
-from collections.abc import Callable, Iterator
+from array import array
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -26,6 +27,9 @@ SOL_NST = 1337
 NST_TX_SUITE = 1
 NST_TX_KEY = 2
 NST_INFO = 3
+NST_TX_KIDS = 4
+NST_RX_KIDS = 5
+NST_RX_SUITES = 6
 NST_PIN_KID = 1
 NST_PIN_PERTURB = 2
 TIMEOUT_S = 20.0
@@ -150,6 +154,17 @@ def readable(sock: socket.socket, timeout_s: float = 0.0) -> bool:
 def pin_key(sock: socket.socket, kid: int, kpos: int, kval: int, pin: int) -> None:
     """Set NST_TX_KEY."""
     sock.setsockopt(SOL_NST, NST_TX_KEY, struct.pack("=HBBI", kid, kpos, kval, pin))
+
+
+def set_kids(sock: socket.socket, option: int, kids: Iterable[int]) -> None:
+    """Set NST_TX_KIDS or NST_RX_KIDS."""
+    sock.setsockopt(SOL_NST, option, array("H", kids).tobytes())
+
+
+def get_kids(sock: socket.socket, option: int) -> list[int]:
+    """Get NST_TX_KIDS or NST_RX_KIDS."""
+    # As much as Python lets one ask for, and as much as tests need.
+    return array("H", sock.getsockopt(SOL_NST, option, 1024)).tolist()
 
 
 class Info(NamedTuple):

@@ -26,11 +26,26 @@
 #define NST_TX_SUITE		1	/* int, one of NST_AES_GCM.. */
 #define NST_TX_KEY		2	/* struct nst_tx_key */
 #define NST_INFO		3	/* struct nst_info, read only */
+#define NST_TX_KIDS		4	/* __u16[], see below */
+#define NST_RX_KIDS		5	/* __u16[], see below */
+#define NST_RX_SUITES		6	/* __u32: NST_SUITE_BIT(NST_AES_GCM) | .. */
+
+/*
+ * NST_TX_KIDS: one of these is drawn for each epoch, unless NST_TX_KEY pins one; a
+ * new epoch starts at once. NST_RX_KIDS: records with other kids fail check 8, from
+ * the next one on. Only what is in the key box, too, counts. In any order; an empty
+ * array stands for the whole key box, which is the default. Sockets from accept()
+ * start with their listener's.
+ *
+ * NST_RX_SUITES: records in other suites fail check 4, from the next one on. The
+ * default is all that the kernel has.
+ */
 
 #define NST_AES_GCM		1
 #define NST_AES_CBC		2
 #define NST_SM4_GCM		3
 #define NST_SM4_CBC		4
+#define NST_SUITE_BIT(suite)	(1U << (suite))
 
 #define NST_PIN_KID		1	/* seal with this kid only */
 #define NST_PIN_PERTURB		2	/* seal with this kpos and kval only */
