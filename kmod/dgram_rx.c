@@ -25,7 +25,7 @@ void nst_dgram_rx_free(struct nst_sock *ns)
 	struct nst_dgram *dgram = &ns->dgram;
 	int i;
 
-	kvfree(dgram->judged);
+	nst_plain_free(ns, dgram->judged);
 	dgram->judged = NULL;
 	for (i = 0; i < NST_DGRAM_EPOCHS; i++) {
 		nst_keys_free(dgram->epochs[i].keys);
@@ -150,14 +150,14 @@ static int nst_dgram_judge_skb(struct nst_sock *ns, const struct sk_buff *skb,
 		return verdict;
 
 	/* LENGTH passed: what follows the header is the body. */
-	plain = nst_plain_alloc(skb->len - sizeof(hdr));
+	plain = nst_plain_alloc(ns, skb->len - sizeof(hdr));
 	if (!plain)
 		return -ENOMEM;
 	verdict = skb_copy_bits(skb, sizeof(hdr), plain->data,
 				skb->len - sizeof(hdr));
 	verdict = verdict ?: nst_dgram_open(ns, &hdr, plain->data, now);
 	if (verdict) {
-		kvfree(plain);
+		nst_plain_free(ns, plain);
 		return verdict;
 	}
 	plain->len = be16_to_cpu(hdr.transport_len);
@@ -240,7 +240,7 @@ int nst_dgram_judge(struct nst_sock *ns)
 }
 
 /* Also ends when a reader should look for an error. */
-static bool nst_dgram_receivable(struct nst_sock *ns)
+static bool nst_dgram_receivable(struct nst_sock *ns, u64 seen)
 {
 	struct sock *sk = ns->sk;
 
@@ -267,7 +267,7 @@ static int nst_dgram_deliver(struct nst_sock *ns, struct msghdr *msg,
 	msg->msg_iter = iter;
 	if (err == -EAGAIN) {
 		/* It is not there any more; whose plaintext is this? */
-		kvfree(plain);
+		nst_plain_free(ns, plain);
 		ns->dgram.judged = NULL;
 	}
 	if (err < 0)
@@ -281,7 +281,7 @@ static int nst_dgram_deliver(struct nst_sock *ns, struct msghdr *msg,
 		err = -EFAULT;
 	if (!(flags & MSG_PEEK)) {
 		ns->dgram.judged = NULL;
-		kvfree(plain);
+		nst_plain_free(ns, plain);
 	}
 	return err;
 }
@@ -294,15 +294,9 @@ int nst_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	long timeo;
 	int ret;
 
-	if (!nst_enabled(ns->nn))
-		return -ESHUTDOWN;
-	if (flags & MSG_ERRQUEUE) {
-		/* Its payload is a record: of use to nobody. */
-		iov_iter_truncate(&msg->msg_iter, 0);
-		return ns->inner->recvmsg(sock, msg, 0, flags);
-	}
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
+	ret = nst_sock_recv_start(sock, msg, flags);
+	if (ret <= 0)
+		return ret;
 
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	for (;;) {
@@ -315,7 +309,7 @@ int nst_dgram_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			return ret;
 		if (timeo && READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN)
 			return 0;
-		ret = nst_sock_wait(ns, nst_dgram_receivable, &timeo);
+		ret = nst_sock_wait(ns, nst_dgram_receivable, 0, &timeo);
 		if (ret)
 			return ret;
 		if (!nst_enabled(ns->nn))

@@ -9,6 +9,7 @@
 #include <linux/module.h>
 #include <linux/net.h>
 #include <linux/nst.h>
+#include <linux/sockios.h>
 #include <net/sock.h>
 #include <asm/ioctls.h>
 
@@ -62,22 +63,19 @@ static int nst_ioctl(struct socket *sock, unsigned int cmd, unsigned long arg)
 	struct nst_sock *ns = nst_sock_of(sock);
 	int bytes;
 
-	switch (cmd) {
-	case SIOCINQ:
-		bytes = ns->transport == NST_STREAM ?
-			nst_stream_readable_bytes(ns) :
-			nst_dgram_readable_bytes(ns);
-		return bytes < 0 ? bytes : put_user(bytes, (int __user *)arg);
-	case SIOCATMARK:
-		return -EOPNOTSUPP;
-	}
-	return ns->inner->ioctl(sock, cmd, arg);
-}
-
-/* Low water would count ciphertext, and keep records from us. */
-static int nst_set_rcvlowat(struct sock *sk, int val)
-{
-	return -EOPNOTSUPP;
+	if (cmd == SIOCINQ && ns->transport == NST_DGRAM)
+		bytes = nst_dgram_readable_bytes(ns);
+	else if (ns->transport == NST_DGRAM)
+		return ns->inner->ioctl(sock, cmd, arg);
+	else if (cmd == SIOCINQ)
+		bytes = nst_stream_readable_bytes(ns);
+	else if (cmd == SIOCOUTQ || cmd == SIOCOUTQNSD)
+		bytes = nst_stream_unsent_bytes(ns, cmd == SIOCOUTQ);
+	else if (cmd == SIOCATMARK)
+		bytes = 0;	/* there is no urgent data */
+	else
+		return ns->inner->ioctl(sock, cmd, arg);
+	return bytes < 0 ? bytes : put_user(bytes, (int __user *)arg);
 }
 
 /*
@@ -119,7 +117,6 @@ static int nst_ops_build(struct nst_ops *ops, int pf, int type, int protocol,
 		.setsockopt	= nst_setsockopt,
 		.getsockopt	= nst_getsockopt,
 		.mmap		= sock_no_mmap,
-		.set_rcvlowat	= nst_set_rcvlowat,
 	};
 	nst_ops_adapt(&ops->ops, inner);
 
@@ -130,6 +127,10 @@ static int nst_ops_build(struct nst_ops *ops, int pf, int type, int protocol,
 		ops->ops.poll = nst_stream_poll;
 		ops->ops.sendmsg = nst_stream_sendmsg;
 		ops->ops.recvmsg = nst_stream_recvmsg;
+		ops->ops.set_rcvlowat = nst_stream_set_rcvlowat;
+		/* Since 6.9 TCP has it. */
+		if (inner->set_peek_off)
+			ops->ops.set_peek_off = sk_set_peek_off;
 	} else {
 		ops->ops.poll = nst_dgram_poll;
 		ops->ops.sendmsg = nst_dgram_sendmsg;

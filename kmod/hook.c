@@ -2,7 +2,7 @@
 /*
  * The LOCAL_IN check (section 10): drops datagrams for NST sockets that are
  * plainly not NST before they reach a socket queue. Runs in softirq context,
- * under rcu_read_lock().
+ * under rcu_read_lock(). Streams are hook_stream.c's.
  */
 
 #include <linux/netfilter.h>
@@ -22,22 +22,19 @@
 #include "netns.h"
 #include "socket.h"
 
-static bool nst_hook_wanted(const struct nst_net *nn, const struct sk_buff *skb)
+static bool nst_hook_wanted(const struct nst_net *nn,
+			    enum nst_transport transport)
 {
 	return nst_enabled(nn) && READ_ONCE(nn->local_in_check) &&
-	       atomic_read(&nn->dgram_sockets) && !skb_is_gso(skb);
+	       atomic_read(&nn->sockets[transport]);
 }
 
-/* UDP drops what fails its checksum; then there is nothing to judge. */
-static bool nst_udp_checksum_fails(const struct sk_buff *skb,
-				   unsigned int offset,
-				   const struct udphdr *uh, u8 family)
+/* What fails its checksum is dropped anyway; then there is nothing to judge. */
+bool nst_hook_checksum_fails(const struct sk_buff *skb, unsigned int offset,
+			     unsigned int len, u8 protocol, u8 family)
 {
-	unsigned int len = ntohs(uh->len);
 	__wsum sum;
 
-	if (!uh->check)
-		return family == AF_INET6;
 	if (skb_csum_unnecessary(skb))
 		return false;
 	/*
@@ -48,9 +45,19 @@ static bool nst_udp_checksum_fails(const struct sk_buff *skb,
 	if (family == AF_INET6)
 		return csum_ipv6_magic(&ipv6_hdr(skb)->saddr,
 				       &ipv6_hdr(skb)->daddr, len,
-				       IPPROTO_UDP, sum);
+				       protocol, sum);
 	return csum_tcpudp_magic(ip_hdr(skb)->saddr, ip_hdr(skb)->daddr, len,
-				 IPPROTO_UDP, sum);
+				 protocol, sum);
+}
+
+static bool nst_udp_checksum_fails(const struct sk_buff *skb,
+				   unsigned int offset,
+				   const struct udphdr *uh, u8 family)
+{
+	if (!uh->check)
+		return family == AF_INET6;
+	return nst_hook_checksum_fails(skb, offset, ntohs(uh->len), IPPROTO_UDP,
+				       family);
 }
 
 /* Judges the datagram whose UDP header is at @offset, for the socket @sk. */
@@ -109,8 +116,12 @@ static unsigned int nst_hook_ipv4(void *priv, struct sk_buff *skb,
 	const struct sock *sk;
 	struct udphdr buf;
 
-	if (iph->protocol != IPPROTO_UDP || ip_is_fragment(iph) ||
-	    !nst_hook_wanted(nn, skb))
+	if (ip_is_fragment(iph))
+		return NF_ACCEPT;
+	if (iph->protocol == IPPROTO_TCP && nst_hook_wanted(nn, NST_STREAM))
+		return nst_hook_stream(nn, skb, offset, AF_INET);
+	if (iph->protocol != IPPROTO_UDP || skb_is_gso(skb) ||
+	    !nst_hook_wanted(nn, NST_DGRAM))
 		return NF_ACCEPT;
 	/* Multicast is the receive path's to count. */
 	if (rt && rt->rt_flags & (RTCF_BROADCAST | RTCF_MULTICAST))
@@ -139,12 +150,19 @@ static unsigned int nst_hook_ipv6(void *priv, struct sk_buff *skb,
 	const struct udphdr *uh;
 	const struct sock *sk;
 	struct udphdr buf;
-	int flags = 0;
+	int protocol, flags = 0;
 
-	if (!nst_hook_wanted(nn, skb) || ipv6_addr_is_multicast(&ip6h->daddr))
+	if (ipv6_addr_is_multicast(&ip6h->daddr) ||
+	    (!nst_hook_wanted(nn, NST_STREAM) &&
+	     !nst_hook_wanted(nn, NST_DGRAM)))
 		return NF_ACCEPT;
-	if (ipv6_find_hdr(skb, &offset, IPPROTO_UDP, &fragoff, &flags) < 0 ||
-	    flags & IP6_FH_F_FRAG)
+	protocol = ipv6_find_hdr(skb, &offset, -1, &fragoff, &flags);
+	if (flags & IP6_FH_F_FRAG)
+		return NF_ACCEPT;
+	if (protocol == IPPROTO_TCP && nst_hook_wanted(nn, NST_STREAM))
+		return nst_hook_stream(nn, skb, offset, AF_INET6);
+	if (protocol != IPPROTO_UDP || skb_is_gso(skb) ||
+	    !nst_hook_wanted(nn, NST_DGRAM))
 		return NF_ACCEPT;
 	uh = nst_hook_udp_header(skb, offset, &buf);
 	if (!uh)

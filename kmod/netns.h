@@ -21,7 +21,7 @@ struct nst_net {
 	struct nst_keybox __rcu	*keybox;	/* NULL: none was loaded yet */
 	struct nst_replay_table	replay[NST_TRANSPORTS];
 	struct nst_stats __percpu *stats;
-	atomic_t		dgram_sockets;
+	atomic_t		sockets[NST_TRANSPORTS];
 
 	struct ctl_table_header	*sysctl;
 	unsigned int		enabled;

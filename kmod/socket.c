@@ -10,6 +10,7 @@
 
 #include "compat.h"
 #include "dgram.h"
+#include "hook.h"
 #include "netns.h"
 #include "socket.h"
 #include "stream.h"
@@ -24,13 +25,25 @@ static const struct rhashtable_params nst_socks_params = {
 
 static struct rhashtable nst_socks;
 
+/* What sockets do while nobody calls, and what cannot be done in softirq. */
+struct workqueue_struct *nst_workqueue;
+
 int nst_sock_init(void)
 {
-	return rhashtable_init(&nst_socks, &nst_socks_params);
+	int err;
+
+	nst_workqueue = alloc_workqueue("nst", WQ_UNBOUND, 0);
+	if (!nst_workqueue)
+		return -ENOMEM;
+	err = rhashtable_init(&nst_socks, &nst_socks_params);
+	if (err)
+		destroy_workqueue(nst_workqueue);
+	return err;
 }
 
 void nst_sock_exit(void)
 {
+	destroy_workqueue(nst_workqueue);
 	rhashtable_destroy(&nst_socks);
 }
 
@@ -101,6 +114,8 @@ int nst_sock_attach(struct nst_sock *ns, struct socket *sock)
 	 * away, and TCP does not hand it down to children.
 	 */
 	write_lock_bh(&sk->sk_callback_lock);
+	if (ns->transport == NST_STREAM && nst_hook_refused(sk))
+		nst_stream_refuse(ns);
 	__rcu_assign_sk_user_data_with_flags(sk, ns, SK_USER_DATA_NOCOPY);
 	write_unlock_bh(&sk->sk_callback_lock);
 
@@ -108,8 +123,7 @@ int nst_sock_attach(struct nst_sock *ns, struct socket *sock)
 	sock_set_flag(sk, SOCK_URGINLINE);
 	clear_bit(SOCK_SUPPORT_ZC, &sock->flags);
 	nst_take_sol_socket(sock);
-	if (ns->transport == NST_DGRAM)
-		atomic_inc(&ns->nn->dgram_sockets);
+	atomic_inc(&ns->nn->sockets[ns->transport]);
 	return 0;
 }
 
@@ -132,8 +146,7 @@ void nst_sock_detach(struct nst_sock *ns)
 {
 	struct sock *sk = ns->sk;
 
-	if (ns->transport == NST_DGRAM)
-		atomic_dec(&ns->nn->dgram_sockets);
+	atomic_dec(&ns->nn->sockets[ns->transport]);
 	rhashtable_remove_fast(&nst_socks, &ns->node, nst_socks_params);
 	write_lock_bh(&sk->sk_callback_lock);
 	rcu_assign_sk_user_data(sk, NULL);
@@ -145,11 +158,13 @@ void nst_sock_detach(struct nst_sock *ns)
  * nst_sock_wait() - wait until a direction may have something to do
  * @ns: the socket; none of its locks are held
  * @ready: says when to stop waiting
+ * @seen: what @ready is to compare with
  * @timeo: jiffies to wait at most; what is left of them afterwards
  *
  * Return: 0, -EAGAIN if the time is over, or as sock_intr_errno() says.
  */
-int nst_sock_wait(struct nst_sock *ns, bool (*ready)(struct nst_sock *ns),
+int nst_sock_wait(struct nst_sock *ns,
+		  bool (*ready)(struct nst_sock *ns, u64 seen), u64 seen,
 		  long *timeo)
 {
 	DEFINE_WAIT_FUNC(wait, woken_wake_function);
@@ -163,7 +178,7 @@ int nst_sock_wait(struct nst_sock *ns, bool (*ready)(struct nst_sock *ns),
 		/* First: what makes it ready might not be what the caller needs. */
 		if (signal_pending(current))
 			err = sock_intr_errno(*timeo);
-		if (err || ready(ns))
+		if (err || ready(ns, seen))
 			break;
 		if (!*timeo) {
 			err = -EAGAIN;
@@ -183,18 +198,27 @@ void nst_sock_count(struct nst_sock *ns, enum nst_verdict verdict)
 	WRITE_ONCE(ns->last_verdict, verdict);
 }
 
-/* kvfree() frees it. */
-struct nst_plain *nst_plain_alloc(size_t len)
+/**
+ * nst_sock_recv_start() - what recvmsg() settles before it looks for data
+ * @sock: the socket
+ * @msg: recvmsg()'s
+ * @flags: recvmsg()'s
+ *
+ * Return: 1 to go on, else what recvmsg() returns.
+ */
+int nst_sock_recv_start(struct socket *sock, struct msghdr *msg, int flags)
 {
-	struct nst_plain *plain;
-	size_t size = struct_size(plain, data, len);
+	struct nst_sock *ns = nst_sock_of(sock);
 
-	plain = kvmalloc(size, GFP_KERNEL_ACCOUNT);
-	if (plain) {
-		INIT_LIST_HEAD(&plain->list);
-		plain->size = size;
-		plain->len = 0;
-		plain->read = 0;
+	if (!nst_enabled(ns->nn))
+		return -ESHUTDOWN;
+	if (flags & MSG_ERRQUEUE) {
+		/* Its payload is a record: of use to nobody. */
+		iov_iter_truncate(&msg->msg_iter, 0);
+		return ns->inner->recvmsg(sock, msg, 0, flags);
 	}
-	return plain;
+	/* What TCP says when there is none, and there never is. UDP does not look. */
+	if (flags & MSG_OOB && ns->transport == NST_STREAM)
+		return -EINVAL;
+	return 1;
 }

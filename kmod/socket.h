@@ -7,11 +7,15 @@
 
 #include <linux/mutex.h>
 #include <linux/rhashtable-types.h>
+#include <linux/wait.h>
+#include <linux/workqueue.h>
 #include <net/sock.h>
 
 #include "check.h"
 #include "epoch.h"
+#include "plain.h"
 #include "reflect.h"
+#include "stream_outq.h"
 
 struct nst_net;
 
@@ -20,15 +24,6 @@ struct nst_ops {
 	struct proto_ops	ops;
 	const struct proto_ops	*inner;
 	enum nst_transport	transport;
-};
-
-/* Plaintext that was authenticated and not yet read. */
-struct nst_plain {
-	struct list_head	list;
-	size_t			size;		/* of this allocation */
-	size_t			len;
-	size_t			read;
-	u8			data[];
 };
 
 /* The sending side. All of it under its lock. */
@@ -46,6 +41,7 @@ struct nst_stream_tx {
 
 	bool			closed;		/* CLOSE was sealed */
 	bool			sealed_any;
+	struct nst_outq		outq;
 	u8			last_token[NST_TOKEN_LEN];
 	/* Written before @sealed_any is set, read by the receiving side after. */
 	u8			first_token[NST_TOKEN_LEN];
@@ -66,6 +62,8 @@ struct nst_stream_rx {
 	struct list_head	plain;
 	size_t			plain_len;	/* bytes not yet read */
 	size_t			plain_size;	/* memory that they take */
+	u64			opened;		/* bytes, in all */
+	int			lowat;		/* SO_RCVLOWAT, in plaintext */
 
 	int			error;		/* what recv fails with, for good */
 	bool			closed;		/* authentic CLOSE */
@@ -76,11 +74,23 @@ struct nst_stream_rx {
 	u8			first_token[NST_TOKEN_LEN];
 };
 
+/* Bits of nst_stream::events. */
+enum {
+	NST_STREAM_REFUSED,			/* the LOCAL_IN hook did */
+};
+
 struct nst_stream {
 	bool			acceptor;
 	bool			failed;		/* a verdict or a lost record ended it */
+	unsigned long		events;
 	struct nst_stream_tx	tx;
 	struct nst_stream_rx	rx;
+
+	/* stream_watch.c */
+	bool			watched;	/* under nst_sock::rx_lock */
+	struct wait_queue_entry	arrival;
+	struct work_struct	open_first;
+	struct delayed_work	flush;
 };
 
 /* Keys that a token verified under. */
@@ -134,10 +144,13 @@ void nst_sock_free(struct nst_sock *ns);
 void nst_sock_detach(struct nst_sock *ns);
 struct nst_sock *nst_sock_of(struct socket *sock);
 
-int nst_sock_wait(struct nst_sock *ns, bool (*ready)(struct nst_sock *ns),
+int nst_sock_wait(struct nst_sock *ns,
+		  bool (*ready)(struct nst_sock *ns, u64 seen), u64 seen,
 		  long *timeo);
+int nst_sock_recv_start(struct socket *sock, struct msghdr *msg, int flags);
 void nst_sock_count(struct nst_sock *ns, enum nst_verdict verdict);
-struct nst_plain *nst_plain_alloc(size_t len);
+
+extern struct workqueue_struct *nst_workqueue;
 
 int nst_sock_init(void);
 void nst_sock_exit(void);

@@ -304,10 +304,15 @@ static bool nst_option_allowed(int level, int optname)
 		return false;
 	case SOL_IPV6:
 		return optname != IPV6_ADDRFORM;
-	case SOL_IP:
-		return true;
 	}
-	return false;
+	/* IP's, or nobody's, and then inet says so. */
+	return true;
+}
+
+/* Out of line, an urgent pointer would take a byte out of the stream. */
+static bool nst_option_ignored(int level, int optname)
+{
+	return level == SOL_SOCKET && optname == SO_OOBINLINE;
 }
 
 int nst_setsockopt(struct socket *sock, int level, int optname,
@@ -319,6 +324,8 @@ int nst_setsockopt(struct socket *sock, int level, int optname,
 		return nst_set_own(ns, optname, optval, optlen);
 	if (!nst_option_allowed(level, optname))
 		return -EOPNOTSUPP;
+	if (nst_option_ignored(level, optname))
+		return 0;
 	if (level == SOL_SOCKET)
 		return sock_setsockopt(sock, level, optname, optval, optlen);
 	return ns->inner->setsockopt(sock, level, optname, optval, optlen);

@@ -18,10 +18,13 @@ void nst_stream_init(struct nst_sock *ns)
 {
 	INIT_LIST_HEAD(&ns->stream.rx.plain);
 	ns->stream.rx.state.from_acceptor = true;
+	ns->stream.rx.lowat = 1;
+	nst_stream_watch_init(&ns->stream);
 }
 
 void nst_stream_free(struct nst_sock *ns)
 {
+	nst_stream_watch_end(ns);
 	nst_stream_tx_reset(ns);
 	nst_stream_rx_reset(ns);
 }
@@ -35,6 +38,8 @@ static void nst_stream_restart(struct nst_sock *ns)
 	nst_stream_tx_reset(ns);
 	nst_stream_rx_reset(ns);
 	WRITE_ONCE(ns->stream.failed, false);
+	clear_bit(NST_STREAM_REFUSED, &ns->stream.events);
+	nst_stream_watch(ns);
 	mutex_unlock(&ns->tx.lock);
 	mutex_unlock(&ns->rx_lock);
 }
@@ -44,6 +49,18 @@ void nst_stream_fail(struct nst_sock *ns, int err)
 {
 	WRITE_ONCE(ns->stream.failed, true);
 	tcp_abort(ns->sk, -err);
+}
+
+/*
+ * In any context: the LOCAL_IN hook found that the peer does not talk NST. True the
+ * first time; readers and writers learn of it when the connection is reset.
+ */
+bool nst_stream_refuse(struct nst_sock *ns)
+{
+	if (test_and_set_bit(NST_STREAM_REFUSED, &ns->stream.events))
+		return false;
+	WRITE_ONCE(ns->stream.failed, true);
+	return true;
 }
 
 int nst_stream_connect(struct socket *sock, struct sockaddr *addr, int len,
@@ -89,7 +106,8 @@ int nst_stream_accept(struct socket *sock, struct socket *newsock,
 
 	/* The first record is opened now if it has come (section 8). */
 	mutex_lock(&child->rx_lock);
-	nst_stream_fill_for_none(child);
+	nst_stream_watch(child);
+	nst_stream_fill_to(child, 1);
 	mutex_unlock(&child->rx_lock);
 	return 0;
 }
@@ -112,7 +130,7 @@ static int nst_stream_close_tx(struct nst_sock *ns)
 		/* A first record that has come is what CLOSE may have to name. */
 		mutex_lock(&ns->rx_lock);
 		if (!ns->stream.rx.accepted_any)
-			nst_stream_fill_for_none(ns);
+			nst_stream_fill_to(ns, 1);
 		mutex_unlock(&ns->rx_lock);
 	}
 	mutex_lock(&ns->tx.lock);
@@ -154,7 +172,7 @@ void nst_stream_finish(struct nst_sock *ns)
 	/* Counts what came after CLOSE; unread, it would make TCP reset. */
 	mutex_lock(&ns->rx_lock);
 	if (ns->stream.rx.closed)
-		nst_stream_fill_for_none(ns);
+		nst_stream_fill_to(ns, 1);
 	mutex_unlock(&ns->rx_lock);
 }
 
@@ -165,10 +183,10 @@ static __poll_t nst_stream_poll_rx(struct nst_sock *ns)
 	__poll_t mask = 0;
 
 	mutex_lock(&ns->rx_lock);
-	nst_stream_fill_for_none(ns);
+	nst_stream_fill_to(ns, READ_ONCE(rx->lowat));
 	if (rx->closed || rx->error || READ_ONCE(rx->shut))
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	else if (rx->plain_len)
+	else if (rx->plain_len >= READ_ONCE(rx->lowat))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	mutex_unlock(&ns->rx_lock);
 	return mask;
@@ -211,8 +229,46 @@ int nst_stream_readable_bytes(struct nst_sock *ns)
 	if (inet_sk_state_load(ns->sk) == TCP_LISTEN)
 		return -EINVAL;
 	mutex_lock(&ns->rx_lock);
-	nst_stream_fill_for_none(ns);
+	nst_stream_fill_to(ns, INT_MAX);
 	bytes = min_t(size_t, rx->plain_len, INT_MAX);
 	mutex_unlock(&ns->rx_lock);
 	return bytes;
+}
+
+/* For SIOCOUTQ, and SIOCOUTQNSD if what is @in_flight does not count. */
+int nst_stream_unsent_bytes(struct nst_sock *ns, bool in_flight)
+{
+	const struct tcp_sock *tp = tcp_sk(ns->sk);
+	u64 bytes;
+
+	switch (inet_sk_state_load(ns->sk)) {
+	case TCP_LISTEN:
+		return -EINVAL;
+	case TCP_SYN_SENT:
+	case TCP_SYN_RECV:
+		return 0;
+	}
+	mutex_lock(&ns->tx.lock);
+	bytes = nst_outq_left(&ns->stream.tx.outq,
+			      in_flight ? READ_ONCE(tp->snd_una) :
+					  READ_ONCE(tp->snd_nxt));
+	mutex_unlock(&ns->tx.lock);
+	return min_t(u64, bytes, INT_MAX);
+}
+
+/* With the socket locked. TCP's own low water would count ciphertext. */
+int nst_stream_set_rcvlowat(struct sock *sk, int val)
+{
+	struct nst_sock *ns = nst_sock_find(sk);
+	int cap;
+
+	/* As TCP limits it. */
+	if (sk->sk_userlocks & SOCK_RCVBUF_LOCK)
+		cap = sk->sk_rcvbuf >> 1;
+	else
+		cap = READ_ONCE(sock_net(sk)->ipv4.sysctl_tcp_rmem[2]) >> 1;
+	WRITE_ONCE(ns->stream.rx.lowat, min(val, cap) ?: 1);
+	/* What is there already may be enough now. */
+	sk->sk_data_ready(sk);
+	return 0;
 }

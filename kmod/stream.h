@@ -21,6 +21,17 @@ int nst_stream_shutdown(struct socket *sock, int how);
 __poll_t nst_stream_poll(struct file *file, struct socket *sock,
 			 struct poll_table_struct *wait);
 int nst_stream_readable_bytes(struct nst_sock *ns);
+int nst_stream_unsent_bytes(struct nst_sock *ns, bool in_flight);
+int nst_stream_set_rcvlowat(struct sock *sk, int val);
+
+bool nst_stream_refuse(struct nst_sock *ns);
+
+/* stream_watch.c */
+void nst_stream_watch_init(struct nst_stream *stream);
+void nst_stream_watch(struct nst_sock *ns);
+void nst_stream_unwatch(struct nst_sock *ns);
+void nst_stream_watch_end(struct nst_sock *ns);
+void nst_stream_flush_later(struct nst_sock *ns);
 
 /* stream_tx.c */
 int nst_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len);
@@ -30,7 +41,7 @@ void nst_stream_tx_reset(struct nst_sock *ns);
 
 /* stream_rx.c */
 int nst_stream_fill(struct nst_sock *ns);
-void nst_stream_fill_for_none(struct nst_sock *ns);
+void nst_stream_fill_to(struct nst_sock *ns, size_t want);
 void nst_stream_rx_reset(struct nst_sock *ns);
 
 /* stream_recv.c */

@@ -8,8 +8,8 @@
 #include "netns.h"
 #include "stream.h"
 
-/* What a reader waits for: something to fill from, or that came without it. */
-static bool nst_stream_receivable(struct nst_sock *ns)
+/* What a reader waits for: bytes to fill from, records that another one opened. */
+static bool nst_stream_receivable(struct nst_sock *ns, u64 seen)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	struct sock *sk = ns->sk;
@@ -18,7 +18,7 @@ static bool nst_stream_receivable(struct nst_sock *ns)
 	       READ_ONCE(sk->sk_err) ||
 	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
 	       inet_sk_state_load(sk) == TCP_CLOSE ||
-	       READ_ONCE(rx->plain_len) || READ_ONCE(rx->closed) ||
+	       READ_ONCE(rx->opened) != seen || READ_ONCE(rx->closed) ||
 	       READ_ONCE(rx->error);
 }
 
@@ -45,45 +45,48 @@ static struct nst_plain *nst_stream_plain_after(struct nst_stream_rx *rx,
 	       NULL : list_next_entry(plain, list);
 }
 
-static void nst_stream_consume(struct nst_stream_rx *rx,
-			       struct nst_plain *plain, size_t len)
+static void nst_stream_consume(struct nst_sock *ns, struct nst_plain *plain,
+			       size_t len)
 {
+	struct nst_stream_rx *rx = &ns->stream.rx;
+
 	plain->read += len;
 	WRITE_ONCE(rx->plain_len, rx->plain_len - len);
 	if (plain->read == plain->len) {
 		rx->plain_size -= plain->size;
 		list_del(&plain->list);
-		kvfree(plain);
+		nst_plain_free(ns, plain);
 	}
 }
 
 /*
- * Copies what can be had without waiting, from *@copied on. Returns 1 if there is
- * nothing to wait for: the end of file; or a negative error.
+ * Copies what can be had without waiting, from @start + *@copied on; @start is not 0
+ * for peeking only. Returns 1 if there is nothing to wait for: all that was asked
+ * for, or the end of file; 0 if there is; or a negative error.
  */
 static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
-			   int flags, size_t *copied)
+			   int flags, size_t start, size_t *copied)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	bool peek = flags & MSG_PEEK;
-	struct nst_plain *plain, *next;
+	struct nst_plain *plain = NULL, *next;
 	size_t offset, part;
 	int ret;
 
-	plain = nst_stream_plain_at(rx, peek ? *copied : 0, &offset);
-	while (*copied < len) {
+	do {
+		if (!plain)
+			plain = nst_stream_plain_at(rx, peek ? start + *copied :
+						    0, &offset);
 		if (!plain) {
 			/* Peeking must not pile up all that the peer sends. */
 			if (rx->plain_size >= READ_ONCE(ns->sk->sk_rcvbuf))
-				return 1;
+				return *copied ? 1 : -EAGAIN;
 			ret = nst_stream_fill(ns);
 			if (ret < 0)
 				return ret;
 			if (!ret || rx->closed)
 				break;
-			plain = list_last_entry(&rx->plain, struct nst_plain,
-						list);
-			offset = 0;
+			continue;
 		}
 		part = min(len - *copied, plain->len - offset);
 		if (!(flags & MSG_TRUNC) &&
@@ -98,46 +101,54 @@ static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
 			offset = 0;
 		}
 		if (!peek)
-			nst_stream_consume(rx, plain, part);
+			nst_stream_consume(ns, plain, part);
 		plain = next;
-	}
+		if (*copied == len)
+			return 1;
+	} while (true);
 
-	if (*copied == len)
-		return 0;
 	if (rx->error)
 		return rx->error;
 	return rx->closed || READ_ONCE(rx->shut);
+}
+
+/* SO_PEEK_OFF, in plaintext: where peeking begins, or -1. */
+static void nst_stream_move_peek_off(struct sock *sk, int flags, size_t copied)
+{
+	if (flags & MSG_PEEK)
+		sk_peek_offset_fwd(sk, copied);
+	else
+		sk_peek_offset_bwd(sk, copied);
 }
 
 int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		       int flags)
 {
 	struct nst_sock *ns = nst_sock_of(sock);
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	size_t copied = 0, start, target;
 	struct sock *sk = ns->sk;
-	size_t copied = 0, target;
 	long timeo;
+	u64 seen;
 	int ret;
 
-	if (!nst_enabled(ns->nn))
-		return -ESHUTDOWN;
-	if (flags & MSG_ERRQUEUE) {
-		/* Its payload is a record: of use to nobody. */
-		iov_iter_truncate(&msg->msg_iter, 0);
-		return ns->inner->recvmsg(sock, msg, 0, flags);
-	}
-	if (flags & MSG_OOB)
-		return -EOPNOTSUPP;
+	ret = nst_sock_recv_start(sock, msg, flags);
+	if (ret <= 0)
+		return ret;
 
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
-	target = flags & MSG_WAITALL ? len : min_t(size_t, len, 1);
+	target = flags & MSG_WAITALL ? len :
+				       min_t(size_t, READ_ONCE(rx->lowat), len);
+	start = max(sk_peek_offset(sk, flags), 0);
 
 	for (;;) {
 		mutex_lock(&ns->rx_lock);
-		ret = nst_stream_copy(ns, msg, len, flags, &copied);
+		ret = nst_stream_copy(ns, msg, len, flags, start, &copied);
+		seen = rx->opened;
 		mutex_unlock(&ns->rx_lock);
-		if (ret || copied >= target)
+		if (ret || (copied && copied >= target))
 			break;
-		ret = nst_sock_wait(ns, nst_stream_receivable, &timeo);
+		ret = nst_sock_wait(ns, nst_stream_receivable, seen, &timeo);
 		if (ret)
 			break;
 		if (!nst_enabled(ns->nn)) {
@@ -145,5 +156,6 @@ int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			break;
 		}
 	}
+	nst_stream_move_peek_off(sk, flags, copied);
 	return copied || ret > 0 ? copied : ret;
 }

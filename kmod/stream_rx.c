@@ -16,9 +16,11 @@
 
 /* All of it runs under rx_lock. */
 
-static void nst_stream_drop_record(struct nst_stream_rx *rx)
+static void nst_stream_drop_record(struct nst_sock *ns)
 {
-	kvfree(rx->body);
+	struct nst_stream_rx *rx = &ns->stream.rx;
+
+	nst_plain_free(ns, rx->body);
 	rx->body = NULL;
 	rx->received = 0;
 	rx->checked = false;
@@ -34,12 +36,14 @@ void nst_stream_rx_reset(struct nst_sock *ns)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	struct nst_plain *plain, *next;
+	int lowat = rx->lowat;
 
-	nst_stream_drop_record(rx);
+	nst_stream_drop_record(ns);
 	nst_stream_drop_keys(rx);
 	list_for_each_entry_safe(plain, next, &rx->plain, list)
-		kvfree(plain);
+		nst_plain_free(ns, plain);
 	memset(rx, 0, sizeof(*rx));
+	rx->lowat = lowat;
 	INIT_LIST_HEAD(&rx->plain);
 	rx->state.from_acceptor = !ns->stream.acceptor;
 }
@@ -49,9 +53,10 @@ static void nst_stream_stop(struct nst_sock *ns, int error)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 
-	nst_stream_drop_record(rx);
+	nst_stream_drop_record(ns);
 	nst_stream_drop_keys(rx);
 	WRITE_ONCE(rx->error, error);
+	nst_stream_unwatch(ns);
 }
 
 /* Section 11. */
@@ -69,11 +74,17 @@ static int nst_stream_read(struct nst_sock *ns, void *buf, size_t len,
 			   int flags)
 {
 	struct kvec vec = { .iov_base = buf, .iov_len = len };
+	int peek_off = READ_ONCE(ns->sk->sk_peek_off);
 	struct msghdr msg = { };
+	int ret;
 
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, len);
-	return ns->inner->recvmsg(ns->sk->sk_socket, &msg, len,
-				  MSG_DONTWAIT | flags);
+	ret = ns->inner->recvmsg(ns->sk->sk_socket, &msg, len,
+				 MSG_DONTWAIT | flags);
+	/* It counts plaintext; TCP took off ciphertext. */
+	if (peek_off >= 0)
+		WRITE_ONCE(ns->sk->sk_peek_off, peek_off);
+	return ret;
 }
 
 /* No bytes: nothing yet, the end of the stream, or of the connection. */
@@ -200,6 +211,7 @@ static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 		memcpy(rx->first_token, rx->hdr.token, NST_TOKEN_LEN);
 		/* Pairs with nst_stream_chain(). */
 		smp_store_release(&rx->accepted_any, true);
+		nst_stream_unwatch(ns);
 	}
 	prev->valid = true;
 	prev->session_id = nst_header_session_id(&rx->hdr);
@@ -213,11 +225,12 @@ static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 	} else {
 		rx->body->len = be16_to_cpu(rx->hdr.transport_len);
 		WRITE_ONCE(rx->plain_len, rx->plain_len + rx->body->len);
+		WRITE_ONCE(rx->opened, rx->opened + rx->body->len);
 		rx->plain_size += rx->body->size;
 		list_add_tail(&rx->body->list, &rx->plain);
 		rx->body = NULL;
 	}
-	nst_stream_drop_record(rx);
+	nst_stream_drop_record(ns);
 }
 
 /* After CLOSE nothing more is parsed. */
@@ -252,7 +265,7 @@ static int nst_stream_take_header(struct nst_sock *ns)
 					   be16_to_cpu(rx->hdr.transport_len));
 	}
 	if (!rx->body) {
-		rx->body = nst_plain_alloc(rx->body_len);
+		rx->body = nst_plain_alloc(ns, rx->body_len);
 		if (!rx->body)
 			return -ENOMEM;
 	}
@@ -276,6 +289,11 @@ int nst_stream_fill(struct nst_sock *ns)
 
 	if (rx->error)
 		return 0;
+	if (test_bit(NST_STREAM_REFUSED, &ns->stream.events)) {
+		/* Counted, and the connection reset, by the hook. */
+		nst_stream_stop(ns, -EBADMSG);
+		return 0;
+	}
 	if (rx->closed) {
 		nst_stream_discard(ns);
 		return 0;
@@ -307,17 +325,19 @@ int nst_stream_fill(struct nst_sock *ns)
 }
 
 /*
- * Opens a record if none waits to be read, while the application asks for none: TCP's
- * error stays for recv or SO_ERROR to take.
+ * Opens records until @want bytes of plaintext wait to be read, or as many as the
+ * receive buffer may hold, while the application asks for none: TCP's error stays for
+ * recv or SO_ERROR to take.
  */
-void nst_stream_fill_for_none(struct nst_sock *ns)
+void nst_stream_fill_to(struct nst_sock *ns, size_t want)
 {
+	const struct nst_stream_rx *rx = &ns->stream.rx;
 	struct sock *sk = ns->sk;
-	int err;
+	int ret = 1;
 
-	if (ns->stream.rx.plain_len || READ_ONCE(sk->sk_err))
-		return;
-	err = nst_stream_fill(ns);
-	if (err < 0 && err != -ENOMEM && err != -ENOTCONN)
-		WRITE_ONCE(sk->sk_err, -err);
+	while (ret > 0 && rx->plain_len < want && !READ_ONCE(sk->sk_err) &&
+	       (!rx->plain_len || rx->plain_size < READ_ONCE(sk->sk_rcvbuf)))
+		ret = nst_stream_fill(ns);
+	if (ret < 0 && ret != -ENOMEM && ret != -ENOTCONN)
+		WRITE_ONCE(sk->sk_err, -ret);
 }

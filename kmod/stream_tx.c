@@ -40,8 +40,8 @@ void nst_stream_tx_reset(struct nst_sock *ns)
 
 /*
  * Hands the sealed record to TCP. It has to go out whole, so it may exceed the
- * send buffer, by this one record: what is left over for want of memory would
- * wait here for the application's next call.
+ * send buffer, by this one record: what is left over for want of memory is
+ * pushed later.
  *
  * Return: 0, -EAGAIN if some of it is still pending, or TCP's error.
  */
@@ -69,13 +69,18 @@ static int nst_stream_push(struct nst_sock *ns, int flags)
 			break;
 		tx->pending_sent += sent;
 	}
+	if (tx->pending_sent == tx->pending_len)
+		nst_outq_pushed(&tx->outq, tcp_sk(sk)->write_seq,
+				tcp_sk(sk)->snd_una);
 	/* TCP lowers it itself when memory is short. */
 	if (sk->sk_sndbuf == INT_MAX)
 		WRITE_ONCE(sk->sk_sndbuf, sndbuf);
 	release_sock(sk);
 
-	if (tx->pending_sent < tx->pending_len && sent == -EAGAIN)
+	if (tx->pending_sent < tx->pending_len && sent == -EAGAIN) {
+		nst_stream_flush_later(ns);
 		return -EAGAIN;
+	}
 	nst_stream_drop_pending(tx);
 	return sent < 0 ? sent : 0;
 }
@@ -139,6 +144,7 @@ static int nst_stream_seal(struct nst_sock *ns, u8 *record, size_t len,
 	tx->pending = record;
 	tx->pending_len = NST_HEADER_LEN + nst_suite_body_len(suite, len);
 	tx->pending_sent = 0;
+	tx->outq.sealed += len;
 	return 0;
 }
 
@@ -222,7 +228,7 @@ static int nst_stream_may_send(struct nst_sock *ns)
 }
 
 /* What a sender waits for; also ends when it should look for an error. */
-static bool nst_stream_sendable(struct nst_sock *ns)
+static bool nst_stream_sendable(struct nst_sock *ns, u64 seen)
 {
 	struct sock *sk = ns->sk;
 
@@ -270,7 +276,7 @@ static void nst_stream_open_first(struct nst_sock *ns)
 	    READ_ONCE(ns->stream.rx.accepted_any))
 		return;
 	mutex_lock(&ns->rx_lock);
-	nst_stream_fill_for_none(ns);
+	nst_stream_fill_to(ns, 1);
 	mutex_unlock(&ns->rx_lock);
 }
 
@@ -279,7 +285,7 @@ static int nst_stream_wait_sendable(struct nst_sock *ns, long *timeo)
 	long wait;
 
 	if (!READ_ONCE(ns->stream.tx.pending) || !nst_stream_room(ns->sk))
-		return nst_sock_wait(ns, nst_stream_sendable, timeo);
+		return nst_sock_wait(ns, nst_stream_sendable, 0, timeo);
 	/* There is room, and yet TCP did not take it all: memory is short. */
 	if (!*timeo)
 		return -EAGAIN;

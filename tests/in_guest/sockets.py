@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import re
 import select
@@ -33,6 +34,7 @@ NST_RX_SUITES = 6
 NST_PIN_KID = 1
 NST_PIN_PERTURB = 2
 TIMEOUT_S = 20.0
+LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def available_suites() -> list[SuiteId]:
@@ -126,6 +128,16 @@ def nst_to_tcp() -> Iterator[Pair]:
         acceptor.settimeout(TIMEOUT_S)
         with acceptor:
             yield Pair(initiator, acceptor)
+
+
+def disconnect(sock: socket.socket) -> None:
+    """Connect to AF_UNSPEC, which socket.connect() cannot say.
+
+    Raises:
+        OSError: the kernel refused it.
+    """
+    if LIBC.connect(sock.fileno(), b"\0" * 16, 16):
+        raise OSError(ctypes.get_errno(), "connect")
 
 
 def recv_exactly(sock: socket.socket, length: int) -> bytes:

@@ -82,7 +82,7 @@ def test_junk_is_told_from_five_bytes(junk: bytes, verdict: str, counted: Counte
         pair.initiator.sendall(junk)
         expect_failure(pair, errno.EBADMSG)
         assert info(pair.acceptor).last_verdict == Verdict[verdict].number
-    counted.expect(stream={verdict: 1})
+    counted.expect(stream_local_in={verdict: 1})
 
 
 def test_four_bytes_tell_nothing(counted: Counted) -> None:

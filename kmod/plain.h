@@ -1,0 +1,23 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * Plaintext that was authenticated and not yet read.
+ */
+#ifndef _NST_PLAIN_H
+#define _NST_PLAIN_H
+
+#include <linux/types.h>
+
+struct nst_sock;
+
+struct nst_plain {
+	struct list_head	list;
+	size_t			size;		/* of this allocation */
+	size_t			len;
+	size_t			read;
+	u8			data[];
+};
+
+struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len);
+void nst_plain_free(struct nst_sock *ns, struct nst_plain *plain);
+
+#endif /* _NST_PLAIN_H */
