@@ -109,13 +109,6 @@ nst_register_net_sysctl(struct net *net, const char *path,
 #endif
 }
 
-/* A table's end is its size from 6.6 on, and was an empty entry before. */
-#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 6, 0)
-#define NST_CTL_TABLE_END		{ }
-#else
-#define NST_CTL_TABLE_END
-#endif
-
 #if LINUX_VERSION_CODE < KERNEL_VERSION(6, 11, 0)
 #define NST_CTL_CONST
 #else

@@ -194,6 +194,8 @@ static int nst_dgram_judge_one(struct nst_sock *ns, struct sk_buff *skb)
 	nst_sock_count(ns, verdict);
 	if (verdict == NST_OK)
 		return 1;
+	nst_report_dgram(ns->nn, NST_RECEIVE_PATH, verdict, false, skb,
+			 udp_hdr(skb), 0);
 	nst_dgram_drop_skb(sk, skb);
 	return 0;
 }

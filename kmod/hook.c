@@ -69,6 +69,7 @@ static unsigned int nst_hook_judge(struct nst_net *nn, struct sk_buff *skb,
 	enum nst_verdict verdict;
 	struct nst_header hdr;
 	struct nst_sock *ns;
+	bool drop;
 
 	ns = sk ? nst_sock_find(sk) : NULL;
 	if (!ns || ns->transport != NST_DGRAM)
@@ -80,6 +81,12 @@ static unsigned int nst_hook_judge(struct nst_net *nn, struct sk_buff *skb,
 	if (!verdict || nst_udp_checksum_fails(skb, offset, uh, family))
 		return NF_ACCEPT;
 
+	drop = READ_ONCE(nn->drop_invalid);
+	nst_report_dgram(nn, NST_LOCAL_IN, verdict, !drop, skb, uh,
+			 offset + sizeof(*uh));
+	/* Its fate is the receive path's to decide, and to count. */
+	if (!drop)
+		return NF_ACCEPT;
 	nst_stat_verdict(nn->stats, NST_LOCAL_IN, NST_DGRAM, verdict);
 	WRITE_ONCE(ns->last_verdict, verdict);
 	return NF_DROP;

@@ -1,6 +1,7 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * The key box (section 4): parsing its text, replacing it, drawing from it.
+ * The key box (section 4): parsing its text, replacing it, drawing from it. Changing
+ * it is in keybox_edit.c.
  */
 
 #define pr_fmt(fmt) KBUILD_MODNAME ": " fmt
@@ -19,23 +20,26 @@
 #include "kids.h"
 #include "netns.h"
 
-struct nst_key {
-	u16 kid;
-	u8 key[NST_KEY_LEN];
-};
-
-struct nst_keybox {
-	u64 generation;			/* no two boxes share one */
-	unsigned int count;
-	struct nst_key keys[];		/* by kid, ascending */
-};
-
 static atomic64_t nst_keybox_generations = ATOMIC64_INIT(0);
 
-static void nst_keybox_free(struct nst_keybox *box)
+/* Wipes it. */
+void nst_keybox_free(struct nst_keybox *box)
 {
 	if (box)
-		kvfree_sensitive(box, struct_size(box, keys, box->count));
+		kvfree_sensitive(box, struct_size(box, keys, box->room));
+}
+
+/* An empty box with room for so many keys; NULL without memory. */
+struct nst_keybox *nst_keybox_alloc(unsigned int room)
+{
+	struct nst_keybox *box;
+
+	box = kvzalloc(struct_size(box, keys, room), GFP_KERNEL_ACCOUNT);
+	if (box) {
+		box->generation = atomic64_inc_return(&nst_keybox_generations);
+		box->room = room;
+	}
+	return box;
 }
 
 static int nst_key_cmp(const void *a, const void *b)
@@ -49,11 +53,30 @@ static int nst_kid_cmp(const void *kid, const void *key)
 	return (int)*(const u16 *)kid - (int)((const struct nst_key *)key)->kid;
 }
 
-static const struct nst_key *nst_keybox_find(const struct nst_keybox *box,
-					     u16 kid)
+/* Among keys that are sorted. */
+struct nst_key *nst_keybox_find(struct nst_keybox *box, u16 kid)
 {
 	return bsearch(&kid, box->keys, box->count, sizeof(box->keys[0]),
 		       nst_kid_cmp);
+}
+
+void nst_keybox_sort(struct nst_keybox *box)
+{
+	sort(box->keys, box->count, sizeof(box->keys[0]), nst_key_cmp, NULL);
+}
+
+/*
+ * Puts @box, or none if NULL, in the place of the namespace's, which is wiped when
+ * this returns. Under keybox_lock.
+ */
+void nst_keybox_publish(struct nst_net *nn, struct nst_keybox *box)
+{
+	struct nst_keybox *old;
+
+	old = rcu_replace_pointer(nn->keybox, box,
+				  lockdep_is_held(&nn->keybox_lock));
+	synchronize_rcu();
+	nst_keybox_free(old);
 }
 
 static const char *nst_skip_blanks(const char *p, const char *end)
@@ -149,7 +172,7 @@ static int nst_keybox_parse(struct nst_keybox *box, unsigned long *present,
 	wrong = "no key in the whole box";
 	if (!box->count)
 		goto bad;
-	sort(box->keys, box->count, sizeof(box->keys[0]), nst_key_cmp, NULL);
+	nst_keybox_sort(box);
 	return 0;
 bad:
 	net_warn_ratelimited("key box, line %u: %s\n", line, wrong);
@@ -167,34 +190,25 @@ bad:
 int nst_keybox_replace(struct nst_net *nn, const char *text, size_t len)
 {
 	size_t room = min_t(size_t, nst_count_lines(text, len), NST_KIDS + 1);
-	struct nst_keybox *box, *old;
+	struct nst_keybox *box;
 	unsigned long *present;
-	size_t size;
-	int err;
+	int err = -ENOMEM;
 
 	/* One spare: a line is read before its kid turns out to be a repetition. */
-	size = struct_size(box, keys, room);
-	box = kvzalloc(size, GFP_KERNEL_ACCOUNT);
+	box = nst_keybox_alloc(room);
 	present = bitmap_zalloc(NST_KIDS, GFP_KERNEL);
-	err = -ENOMEM;
-	if (!box || !present)
-		goto out;
-	err = nst_keybox_parse(box, present, text, len);
-	if (err)
-		goto out;
-	box->generation = atomic64_inc_return(&nst_keybox_generations);
+	if (box && present)
+		err = nst_keybox_parse(box, present, text, len);
+	bitmap_free(present);
+	if (err) {
+		nst_keybox_free(box);
+		return err;
+	}
 
 	mutex_lock(&nn->keybox_lock);
-	old = rcu_replace_pointer(nn->keybox, box,
-				  lockdep_is_held(&nn->keybox_lock));
+	nst_keybox_publish(nn, box);
 	mutex_unlock(&nn->keybox_lock);
-	synchronize_rcu();
-	nst_keybox_free(old);
-	box = NULL;
-out:
-	kvfree_sensitive(box, size);
-	bitmap_free(present);
-	return err;
+	return 0;
 }
 
 /* When the namespace goes and nobody reads the box any more. */
@@ -206,7 +220,7 @@ void nst_keybox_drop(struct nst_net *nn)
 
 bool nst_keybox_has(const struct nst_net *nn, u16 kid)
 {
-	const struct nst_keybox *box;
+	struct nst_keybox *box;
 	bool has;
 
 	rcu_read_lock();
@@ -281,8 +295,8 @@ int nst_keybox_draw(const struct nst_net *nn, const struct nst_kids *kids,
 int nst_keybox_key(const struct nst_net *nn, const struct nst_params *params,
 		   u8 key[NST_KEY_LEN], u64 *generation)
 {
-	const struct nst_keybox *box;
 	const struct nst_key *found;
+	struct nst_keybox *box;
 
 	rcu_read_lock();
 	box = rcu_dereference(nn->keybox);

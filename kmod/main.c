@@ -10,6 +10,7 @@
 
 #include "epoch.h"
 #include "family.h"
+#include "netlink.h"
 #include "netns.h"
 #include "socket.h"
 #include "suite.h"
@@ -32,13 +33,18 @@ static int __init nst_init(void)
 	err = nst_netns_init();
 	if (err)
 		goto err_sock;
+	err = nst_netlink_init();
+	if (err)
+		goto err_netns;
 	err = nst_family_init(family);
 	if (err) {
 		pr_err("cannot register address family %u: %d\n", family, err);
-		goto err_netns;
+		goto err_netlink;
 	}
 	return 0;
 
+err_netlink:
+	nst_netlink_exit();
 err_netns:
 	nst_netns_exit();
 err_sock:
@@ -51,6 +57,7 @@ err_epoch:
 static void __exit nst_exit(void)
 {
 	nst_family_exit();
+	nst_netlink_exit();
 	nst_netns_exit();
 	nst_sock_exit();
 	nst_epoch_exit();

@@ -7,10 +7,7 @@
 #include "hook.h"
 #include "keybox.h"
 #include "netns.h"
-
-#define NST_STREAM_SESSIONS_MAX		65536
-#define NST_DGRAM_SESSIONS_MAX		4096
-#define NST_TIMESTAMP_WINDOW_MS		30000
+#include "settings.h"
 
 static unsigned int nst_net_id __read_mostly;
 
@@ -27,13 +24,11 @@ static int __net_init nst_net_init(struct net *net)
 	nn->net = net;
 	mutex_init(&nn->keybox_lock);
 	nst_replay_init(&nn->replay[NST_STREAM], NST_STREAM,
-			NST_STREAM_SESSIONS_MAX);
+			nst_settings[NST_SETTING_A_STREAM_SESSIONS_MAX].initial);
 	nst_replay_init(&nn->replay[NST_DGRAM], NST_DGRAM,
-			NST_DGRAM_SESSIONS_MAX);
-	nn->enabled = true;
-	nn->local_in_check = true;
-	nn->timestamp_window_ms = NST_TIMESTAMP_WINDOW_MS;
-	nn->default_cipher = NST_CIPHER_FIRST;
+			nst_settings[NST_SETTING_A_DGRAM_SESSIONS_MAX].initial);
+	spin_lock_init(&nn->report_limit.lock);
+	nst_settings_init(nn);
 
 	nn->stats = alloc_percpu(struct nst_stats);
 	if (!nn->stats)

@@ -11,6 +11,7 @@
 #include <net/net_namespace.h>
 
 #include "replay.h"
+#include "report.h"
 #include "stat.h"
 
 struct nst_keybox;
@@ -24,10 +25,16 @@ struct nst_net {
 	atomic_t		sockets[NST_TRANSPORTS];
 
 	struct ctl_table_header	*sysctl;
-	unsigned int		enabled;
-	unsigned int		local_in_check;
-	unsigned int		timestamp_window_ms;
-	unsigned int		default_cipher;
+	struct nst_report_limit	report_limit;
+
+	/* settings.c; others than these are elsewhere in here */
+	u32			enabled;
+	u32			local_in_check;
+	u32			drop_invalid;
+	u32			log_rejects;
+	u32			timestamp_window_ms;
+	u32			rekey_records;
+	u32			default_cipher;
 };
 
 static inline u64 nst_window_ns(const struct nst_net *nn)

@@ -65,6 +65,7 @@ static void nst_stream_reject(struct nst_sock *ns, enum nst_verdict verdict)
 	int error = verdict == NST_TRUNCATED ? -ECONNABORTED : -EBADMSG;
 
 	nst_sock_count(ns, verdict);
+	nst_report_stream(ns, verdict);
 	nst_stream_stop(ns, error);
 	nst_stream_fail(ns, error);
 }
@@ -242,6 +243,7 @@ static void nst_stream_discard(struct nst_sock *ns)
 		return;
 	rx->trailing = true;
 	nst_sock_count(ns, NST_SEQUENCE);
+	nst_report_stream(ns, NST_SEQUENCE);
 }
 
 static int nst_stream_take_header(struct nst_sock *ns)

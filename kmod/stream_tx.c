@@ -157,7 +157,10 @@ static u8 *nst_stream_record_alloc(size_t len)
 
 static int nst_stream_ready_epoch(struct nst_sock *ns)
 {
-	if (nst_epoch_usable(&ns->tx.epoch))
+	const struct nst_epoch *epoch = &ns->tx.epoch;
+
+	if (nst_epoch_usable(epoch) &&
+	    epoch->counter < READ_ONCE(ns->nn->rekey_records))
 		return 0;
 	return nst_epoch_begin(&ns->tx.epoch, ns->nn, &ns->tx.policy);
 }

@@ -7,74 +7,59 @@
 
 #include "compat.h"
 #include "netns.h"
-#include "suite.h"
+#include "settings.h"
 
 #define NST_SYSCTL_DIR		"net/nst"
 
-static unsigned int nst_cipher_first = NST_CIPHER_FIRST;
-static unsigned int nst_cipher_last = NST_CIPHER_LAST;
-static unsigned int nst_sessions_limit = 1 << 20;
-static unsigned int nst_window_limit_ms = 24 * 60 * 60 * 1000;
-
-/* Choosing a suite that the kernel lacks fails. */
-static int nst_default_cipher(NST_CTL_CONST struct ctl_table *table, int write,
+static int nst_sysctl_handler(NST_CTL_CONST struct ctl_table *table, int write,
 			      void *buffer, size_t *lenp, loff_t *ppos)
 {
-	unsigned int *value = table->data, chosen = *value;
-	struct ctl_table copy = *table;
+	const struct nst_setting *setting = table->extra2;
+	struct nst_net *nn = table->extra1;
+	u32 value = nst_setting_get(nn, setting);
+	struct ctl_table plain = {
+		.procname	= table->procname,
+		.data		= &value,
+		.maxlen		= sizeof(value),
+		.mode		= table->mode,
+		.extra1		= (void *)&setting->low,
+		.extra2		= (void *)&setting->high,
+	};
 	int err;
 
-	copy.data = &chosen;
-	err = proc_douintvec_minmax(&copy, write, buffer, lenp, ppos);
+	err = proc_douintvec_minmax(&plain, write, buffer, lenp, ppos);
 	if (err || !write)
 		return err;
-	if (!nst_suite_available(chosen))
-		return -EOPNOTSUPP;
-	WRITE_ONCE(*value, chosen);
-	return 0;
+	err = nst_setting_check(setting, value, NULL);
+	if (!err)
+		nst_setting_set(nn, setting, value);
+	return err;
 }
-
-#define NST_SYSCTL(name, member, handler, low, high)			\
-	{								\
-		.procname	= (name),				\
-		.data		= (void *)offsetof(struct nst_net, member), \
-		.maxlen		= sizeof(unsigned int),			\
-		.mode		= 0644,					\
-		.proc_handler	= (handler),				\
-		.extra1		= (low),				\
-		.extra2		= (high),				\
-	}
-
-/* .data holds offsets into struct nst_net. */
-static const struct ctl_table nst_sysctls[] = {
-	NST_SYSCTL("enabled", enabled, proc_douintvec_minmax,
-		   SYSCTL_ZERO, SYSCTL_ONE),
-	NST_SYSCTL("local_in_check", local_in_check, proc_douintvec_minmax,
-		   SYSCTL_ZERO, SYSCTL_ONE),
-	NST_SYSCTL("timestamp_window_ms", timestamp_window_ms,
-		   proc_douintvec_minmax, SYSCTL_ONE, &nst_window_limit_ms),
-	NST_SYSCTL("stream_sessions_max", replay[NST_STREAM].max,
-		   proc_douintvec_minmax, SYSCTL_ONE, &nst_sessions_limit),
-	NST_SYSCTL("dgram_sessions_max", replay[NST_DGRAM].max,
-		   proc_douintvec_minmax, SYSCTL_ONE, &nst_sessions_limit),
-	NST_SYSCTL("default_cipher", default_cipher, nst_default_cipher,
-		   &nst_cipher_first, &nst_cipher_last),
-	NST_CTL_TABLE_END
-};
 
 int nst_sysctl_init(struct nst_net *nn)
 {
-	struct ctl_table *table, *entry;
+	struct ctl_table *table;
+	int i;
 
-	table = kmemdup(nst_sysctls, sizeof(nst_sysctls), GFP_KERNEL);
+	/* Before 6.6 an empty entry ends a table: the last one stays so. */
+	table = kcalloc(NST_SETTING_A_MAX + 1, sizeof(*table), GFP_KERNEL);
 	if (!table)
 		return -ENOMEM;
-	for (entry = table; entry < table + ARRAY_SIZE(nst_sysctls); entry++)
-		if (entry->procname)
-			entry->data = (void *)nn + (size_t)entry->data;
+	for (i = 0; i < NST_SETTING_A_MAX; i++) {
+		const struct nst_setting *setting = &nst_settings[i + 1];
+
+		table[i] = (struct ctl_table){
+			.procname	= setting->name,
+			.maxlen		= sizeof(u32),
+			.mode		= 0644,
+			.proc_handler	= nst_sysctl_handler,
+			.extra1		= nn,
+			.extra2		= (void *)setting,
+		};
+	}
 
 	nn->sysctl = nst_register_net_sysctl(nn->net, NST_SYSCTL_DIR, table,
-					     ARRAY_SIZE(nst_sysctls));
+					     NST_SETTING_A_MAX);
 	if (!nn->sysctl) {
 		kfree(table);
 		return -ENOMEM;
