@@ -1,0 +1,132 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Stack frames, as x86, arm64 and arm kernels print them.
+
+lib/vsprintf.c prints `%pS` as "func+0x1/0x2 [module]"; arch/x86/kernel/dumpstack.c
+puts "? " before what it only found lying on the stack; tools that add source lines
+print inlined callers as "func file.c:1 [inline]".
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from fuzz.triage.rust_symbol import demangled
+
+FUNCTION = r"(?:[A-Za-z_.$][\w.$]*|<[^\s+]*>[\w:<>]*)"
+"""A function's name, with what the compiler appends to it."""
+_ADDRESS = r"\[<(?:0x)?[0-9a-f]{8,16}>\] ?"
+_PLACE = r"(?P<file>(?:\.{0,2}/)?[\w./+-]+\.(?:[chS]|rs|cc?)):(?P<line>\d+)"
+_OFFSET = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
+_MODULE = r"(?: \[(?P<module>[\w-]+)(?: [0-9a-f]{20,40})?\])?"
+_MARKERS = r"(?:<[/#A-Za-z]{2,12}> *(?:\[ *\d+\.\d+\] *)?)*"
+_FRAME = re.compile(
+    rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr|EIP|NIP)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
+    rf"(?:{_ADDRESS} *)*(?P<doubt>\? )?"
+    rf"(?P<function>{FUNCTION}){_OFFSET}(?:/0x[0-9a-f]+)?{_MODULE}"
+    rf"(?: \([A-Z]+\))?(?: {_PLACE})?"
+)
+_INLINED = re.compile(
+    rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
+    rf"(?:{_ADDRESS} *)*(?P<doubt>\? )?(?P<function>{FUNCTION}) {_PLACE} \[inline\]"
+)
+# arch/arm prints "[<c0108ab0>] (unwind_backtrace) from [<c0104af0>] (show_stack+0x10/0x14)".
+_ARM = re.compile(
+    rf"^\s*(?:\[?<?[0-9a-f]{{8}}>?\]?) \((?P<function>{FUNCTION})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
+    rf"(?: \[(?P<module>[\w-]+)\])?\) from "
+)
+_ARM_NAMED = re.compile(rf"^\s+(?P<function>{FUNCTION}) from {FUNCTION}\+0x")
+# An address that the symbol table does not know is printed as a number.
+_BARE = re.compile(rf"^\s*{_MARKERS}(?:{_ADDRESS} *)+(?P<doubt>\? )?0x[0-9a-f]+\s*$")
+_SUFFIX = re.compile(
+    r"\.(?:part|isra|constprop|cold|llvm|lto_priv|clone|_omp_fn|kcsan|unlikely)(?:\.\d+)*(?=\.|$)"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Frame:
+    """One function on a stack.
+
+    Attributes:
+        function: its name, without what the compiler appended to it.
+        symbol: its name as printed.
+        offset: of the address in the function, bytes; `None` if inlined.
+        size: of the function, bytes; `None` if inlined.
+        module: of the module that it is in, empty for the kernel itself.
+        file: its source file, relative to the tree, empty if unknown.
+        line: in the file; 0 if unknown.
+        inlined: it was inlined into the frame after it.
+        reliable: it is really on the stack, not only found there.
+        register: it is where the program counter stood.
+    """
+
+    function: str
+    symbol: str
+    offset: int | None = None
+    size: int | None = None
+    module: str = ""
+    file: str = ""
+    line: int = 0
+    inlined: bool = False
+    reliable: bool = True
+    register: bool = False
+
+
+def function_name(symbol: str) -> str:
+    """A symbol without what the compiler appended, and readable if it is Rust's."""
+    return demangled(_SUFFIX.sub("", symbol))
+
+
+def source_file(path: str) -> str:
+    """A path relative to the kernel's tree: no "./", and nothing before a known top folder."""
+    path = re.sub(r"^(?:\.{1,2}/)+", "", path)
+    if path.startswith("/"):
+        found = re.search(r"/((?:" + "|".join(_TOP) + r")/.*)", path)
+        path = found[1] if found else path
+    return path
+
+
+_TOP = (
+    "arch", "block", "certs", "crypto", "drivers", "fs", "include", "init", "io_uring", "ipc",
+    "kernel", "lib", "mm", "net", "rust", "samples", "security", "sound", "tools", "virt", "kmod",
+)  # fmt: skip
+
+
+def parse(text: str) -> Frame | None:
+    """Read a line of a stack; `None` if it is none."""
+    if "+0x" not in text:
+        if "[inline]" in text and (found := _INLINED.match(text)):
+            return _frame(found, inlined=True)
+        return None
+    found = _FRAME.match(text)
+    if found:
+        return _frame(found, inlined=False)
+    found = _ARM.match(text) or _ARM_NAMED.match(text)
+    if found:
+        named = found.groupdict()
+        symbol = named["function"]
+        return Frame(function_name(symbol), symbol, module=named.get("module") or "")
+    return None
+
+
+def is_bare_address(text: str) -> bool:
+    """Whether a line is a frame that the kernel could not name."""
+    return "[<" in text and bool(_BARE.match(text))
+
+
+def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
+    symbol = found["function"]
+    at = (found["at"] or "").strip()
+    return Frame(
+        function=function_name(symbol),
+        symbol=symbol,
+        offset=None if inlined else int(found["offset"], 16),
+        size=None if inlined else int(found["size"], 16),
+        module="" if inlined else found["module"] or "",
+        file=source_file(found["file"] or ""),
+        line=int(found["line"] or 0),
+        inlined=inlined,
+        # The return address in the link register may be stale.
+        reliable=not found["doubt"] and not at.lower().startswith("lr"),
+        register=bool(at),
+    )

@@ -1,0 +1,57 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A report's type, by its title, in syzkaller's names."""
+
+from __future__ import annotations
+
+import re
+
+_TYPES: tuple[tuple[str, str], ...] = (
+    (r"KASAN: (?:invalid|double)-free", "KASAN-INVALID-FREE"),
+    (r"KASAN: null-ptr-deref Read", "KASAN-NULL-POINTER-DEREFERENCE-READ"),
+    (r"KASAN: null-ptr-deref Write", "KASAN-NULL-POINTER-DEREFERENCE-WRITE"),
+    (r"KASAN: \S*use-after-free Read", "KASAN-USE-AFTER-FREE-READ"),
+    (r"KASAN: \S*use-after-free Write", "KASAN-USE-AFTER-FREE-WRITE"),
+    (r"KASAN: \S+ Write", "KASAN-WRITE"),
+    (r"KASAN: ", "KASAN-READ"),
+    (r"KCSAN: assert", "KCSAN-ASSERT"),
+    (r"KCSAN: data-race", "KCSAN-DATARACE"),
+    (r"KCSAN: ", "KCSAN-UNKNOWN"),
+    (r"KFENCE: memory corruption", "KFENCE-MEMORY-CORRUPTION"),
+    (r"KFENCE: invalid[- ]free", "KFENCE-INVALID-FREE"),
+    (r"KFENCE: use-after-free Read", "KFENCE-USE-AFTER-FREE-READ"),
+    (r"KFENCE: use-after-free Write", "KFENCE-USE-AFTER-FREE-WRITE"),
+    (r"KFENCE: \S+ Write", "KFENCE-WRITE"),
+    (r"KFENCE: ", "KFENCE-READ"),
+    (r"KMSAN: \S*infoleak", "KMSAN-INFO-LEAK"),
+    (r"KMSAN: uninit-value", "KMSAN-UNINIT-VALUE"),
+    (r"KMSAN: use-after-free", "KMSAN-USE-AFTER-FREE-READ"),
+    (r"KMSAN: ", "KMSAN-UNKNOWN"),
+    (r"UBSAN: ", "UBSAN"),
+    (r"memory leak", "LEAK"),
+    (r"(?:BUG: soft lockup|INFO: rcu detected stall|INFO: task (?:hung|can't die)|"
+     r"BUG: workqueue lockup)", "HANG"),
+    (r"BUG: unable to handle kernel NULL pointer dereference", "NULL-POINTER-DEREFERENCE"),
+    (r"BUG: (?:unable to handle kernel paging request|corrupted list)", "MEMORY_SAFETY_BUG"),
+    (r"BUG: (?:sleeping function called|scheduling while atomic)", "ATOMIC_SLEEP"),
+    (r"(?:BUG|WARNING): (?:bad unlock balance|held lock freed|nested lock|still has locks held|"
+     r"lock held|locking bug|suspicious RCU usage|spinlock|rwlock|Invalid wait context|MAX_LOCK|"
+     r"MAX_STACK|looking up invalid|key not in)|possible deadlock|inconsistent lock state|"
+     r"INFO: trying to register non-static key|WARNING: possible", "LOCKDEP"),
+    (r"WARNING: refcount bug", "REFCOUNT_WARNING"),
+    (r"WARNING: kernel stack", ""),
+    (r"WARNING", "WARNING"),
+    (r"BUG: stack guard page", ""),
+    (r"kernel BUG|BUG: ", "BUG"),
+    (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
+     r"invalid opcode|Internal error|Unhandled fault|kernel stack overflow", "DoS"),
+    (r"unexpected kernel reboot", "REBOOT"),
+)  # fmt: skip
+_COMPILED = tuple((re.compile(pattern), kind) for pattern, kind in _TYPES)
+
+
+def kind_of(title: str) -> str:
+    """The type of a report with this title; empty if it has none."""
+    for pattern, kind in _COMPILED:
+        if pattern.match(title):
+            return kind
+    return ""

@@ -1,0 +1,94 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Console output as lines, read where they are needed and only once.
+
+A console log can be large and almost always is free of reports, so nothing is split
+or decoded before something in it looks like one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+
+# "[   56.041277] ", with CONFIG_PRINTK_CALLER "[   56.041277][ T8377] " or "[...][    C0] ".
+_STAMP = re.compile(r"\[ *\d+\.\d{4,9}\](?:\[ *([TC]\d+)\])? ?")
+# A level, as in raw /proc/kmsg and on some boards' consoles: "<4>[   12.3] ...".
+_LEVEL = re.compile(r"<\d{1,2}>")
+_NOTICE = re.compile(r"^\** *(?:\d+ printk messages dropped|replaying previous printk message) *\** ?")
+# Colours and cursor movements, which firmware and shells emit.
+_ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[c78=>])")
+_STAMPED = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
+_SAMPLE = 1 << 16
+_STAMP_WITHIN = 160
+"""A stamp further right in a line than this belongs to the text."""
+_LONGEST = 4096
+"""Characters of a line that are looked at."""
+
+
+@dataclass(frozen=True, slots=True)
+class LogLine:
+    """One line of a console.
+
+    Attributes:
+        start: offset of its first byte in the log.
+        end: offset of the first byte after it, newline included.
+        context: who printed it, as `T123` (a task) or `C0` (a CPU's interrupt
+            handlers); empty if the kernel does not say, or it is not the kernel's.
+        stamped: it carries the kernel's time stamp.
+        text: without stamp, level and colours.
+    """
+
+    start: int
+    end: int
+    context: str
+    stamped: bool
+    text: str
+
+
+class Log:
+    """A console log."""
+
+    def __init__(self, data: bytes) -> None:
+        self.data = data
+        self._lines: dict[int, LogLine] = {}
+        self.stamped = bool(_STAMPED.search(data, 0, _SAMPLE))
+
+    def line_start(self, offset: int) -> int:
+        """The offset of the first byte of the line that a byte is in."""
+        return self.data.rfind(b"\n", 0, offset) + 1
+
+    def line_at(self, start: int) -> LogLine:
+        """The line that begins at an offset."""
+        found = self._lines.get(start)
+        if found is None:
+            found = self._lines[start] = self._read(start)
+        return found
+
+    def lines_from(self, start: int) -> Iterator[LogLine]:
+        """Lines from the one that begins at an offset to the log's end."""
+        while start < len(self.data):
+            line = self.line_at(start)
+            yield line
+            start = line.end
+
+    def _read(self, start: int) -> LogLine:
+        newline = self.data.find(b"\n", start)
+        end = len(self.data) if newline < 0 else newline + 1
+        raw = self.data[start : min(end, start + _LONGEST)]
+        context, stamped, text = plain(raw.decode("utf-8", "replace").rstrip("\r\n"))
+        return LogLine(start, end, context, stamped, text)
+
+
+def plain(text: str) -> tuple[str, bool, str]:
+    """Take a line apart: who printed it, whether it is stamped, and its text.
+
+    What stands before a stamp (a log daemon's own stamp and host name, half a line of
+    a program) is no part of the kernel's line.
+    """
+    text = _ESCAPES.sub("", text)
+    found = _STAMP.search(text, 0, _STAMP_WITHIN)
+    if found is None:
+        text = _LEVEL.sub("", text, count=1) if text.startswith("<") else text
+        return "", False, _NOTICE.sub("", text)
+    return found[1] or "", True, text[found.end() :]
