@@ -30,6 +30,10 @@ class Stack(Enum):
     """In the order of print: the header's function, the program counter, the stack."""
     STALL = auto()
     """Below the interrupt that found the stall, the last before a dispatcher."""
+    HEADER = auto()
+    """In the header, and there need not be a stack."""
+    COUNTER = auto()
+    """Where the program counter stood, whatever function that is."""
     DEEP = auto()
     """The last before a dispatcher: the stack is too deep for its top to say anything."""
     TRACE = auto()
@@ -50,6 +54,7 @@ class Format:
         corrupted: such reports lack something by their very form.
         bare: the stack follows without "Call Trace:".
         follows: in another report's lines it continues that report.
+        unnamed: title where the header names no function and there is no stack.
     """
 
     start: str
@@ -61,10 +66,15 @@ class Format:
     corrupted: bool = False
     bare: bool = False
     follows: bool = False
+    unnamed: str = ""
 
 
 BAD_ACCESS = ("bad-access in {frame}",)
-_FUNC = rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./+-]+:\d+ \[inline\])"
+_FUNC = (
+    rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})"
+    r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./+-]+:\d+ \[inline\])"
+)
+_HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_FUNC}"
 _WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at )?"
 # The two lines between the title of a KASAN report and the access differ by version.
 _SOON = r"(?:.*\n){1,8}?.*"
@@ -81,15 +91,24 @@ def _of(
     corrupted: bool = False,
     bare: bool = False,
     follows: bool = False,
+    unnamed: str = "",
 ) -> Format:
     skips = (re.compile("|".join(skip.split())),) if skip else ()
     return Format(
-        start, re.compile(pattern), title, alts, stack, skips, corrupted, bare, follows
+        start, re.compile(pattern), title, alts, stack, skips, corrupted, bare, follows, unnamed
     )
 
 
 _KMALLOC = r"\w*alloc\w* \w*dup \w*_resize \w*memdup\w*"
-_LEAK = r"kobject_\w+ kobj_\w+ \w*alloc\w* \w*dup\w* kvasprintf\w* \w*_create_cache"
+_CIPHERS = (
+    r"aes\w* crypto_\w+ (?:xts|cbc|ctr|ecb|gcm|cts|lrw|pcbc|adiantum)_\w+ skcipher_\w+ "
+    r"shash_\w+ ahash_\w+ "
+    r"sha\d+_\w+ \w+_cipher\w*"
+)
+_LEAK = (
+    r"idr_\w+ ida_\w+ radix_tree_\w+ xas?_\w+ kobject_\w+ kobj_\w+ \w*alloc\w* \w*dup\w* "
+    r"kvasprintf\w* \w*_create_cache"
+)
 _NONE, _STALL, _TRACE = Stack.NONE, Stack.STALL, Stack.TRACE
 _HANG_ALT, _STALL_ALT = ("hang in {frame}",), ("stall in {frame}",)
 
@@ -97,8 +116,9 @@ FORMATS: tuple[Format, ...] = (
     # mm/kasan/report.c
     _of("BUG:", rf"BUG: KASAN: (?:double-free or invalid-free|invalid-free|double-free) in {_FUNC}",
         "KASAN: invalid-free in {frame}", ("invalid-free in {frame}",)),
-    _of("BUG:", rf"BUG: KASAN: (?P<kind>[\w-]+) (?:on address|in) \S*{_SOON}(?P<access>Read|Write) of size (?P<size>\d+)",
-        "KASAN: {kind} {access} in {frame}", BAD_ACCESS),
+    _of("BUG:", rf"BUG: KASAN: (?P<kind>[\w-]+) (?:on address|in {_FUNC}|in \S*){_SOON}"
+        r"(?P<access>Read|Write) of size (?P<size>\d+)",
+        "KASAN: {kind} {access} in {frame}", BAD_ACCESS, unnamed="KASAN: {kind} {access}"),
     _of("BUG:", rf"BUG: KASAN: (?P<kind>[\w-]+) in {_FUNC}{_SOON}(?P<access>Read|Write) at addr",
         "KASAN: {kind} {access} in {frame}", BAD_ACCESS),
     _of("BUG:", rf"BUG: KASAN: (?P<kind>[\w-]+) in {_FUNC}(?P<rest>.*)",
@@ -110,23 +130,24 @@ FORMATS: tuple[Format, ...] = (
         skip=r"usb_submit_urb usb_start_wait_urb usb_\w+_msg \w*copy\w* simple_copy_to_iter "
              r"skb_copy_datagram\w* __skb_datagram_iter skb_release_data", bare=True),
     _of("BUG:", r"BUG: KMSAN: (?P<kind>[\w-]+) in", "KMSAN: {kind} in {frame}", BAD_ACCESS,
-        bare=True),
+        skip=_CIPHERS, bare=True),
     # kernel/kcsan/report.c
-    _of("BUG:", rf"BUG: KCSAN: (?P<kind>[\w-]+(?:: race)?) in (?P<func>{FUNCTION}) / (?P<second>{FUNCTION})",
+    _of("BUG:", rf"BUG: KCSAN: (?P<kind>[\w-]+(?:: race)?) in (?P<func>{FUNCTION}) / "
+        rf"(?P<second>{FUNCTION})",
         "KCSAN: {kind} in {func} / {second}", bare=True),
     _of("BUG:", rf"BUG: KCSAN: (?P<kind>assert: race|[\w-]+) in (?P<func>{FUNCTION})",
         "KCSAN: {kind} in {func}", bare=True),
     # mm/kfence/report.c
     _of("BUG:", r"BUG: KFENCE: memory corruption in", "KFENCE: memory corruption in {frame}",
         bare=True),
-    _of("BUG:", rf"BUG: KFENCE: invalid free in", "KFENCE: invalid free in {frame}", bare=True),
+    _of("BUG:", r"BUG: KFENCE: invalid free in", "KFENCE: invalid free in {frame}", bare=True),
     _of("BUG:", r"BUG: KFENCE: (?P<kind>[\w-]+) (?P<access>read|write) in",
-        "KFENCE: {kind} {Access} in {frame}", BAD_ACCESS, bare=True),
+        "KFENCE: {kind} {access} in {frame}", BAD_ACCESS, bare=True),
     _of("BUG:", r"BUG: KFENCE: (?P<kind>[\w -]+?) in", "KFENCE: {kind} in {frame}", bare=True),
     # arch/x86/mm/fault.c; the words changed in 5.1.
     _of("BUG:", r"BUG: (?:unable to handle kernel|kernel) NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}", BAD_ACCESS),
-    _of("BUG:", r"BUG: unable to handle (?:kernel paging request|page fault for address|kernel access)",
+    _of("BUG:", r"BUG: unable to handle (?:kernel paging request|page fault for|kernel access)",
         "BUG: unable to handle kernel paging request in {frame}", BAD_ACCESS),
     _of("BUG:", r"BUG: (?:\w+ )?stack guard page was hit",
         "BUG: stack guard page was hit in {frame}", ("stack-overflow in {frame}",), Stack.DEEP),
@@ -139,9 +160,9 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: .*still has locks held", "BUG: still has locks held in {frame}", (), _TRACE),
     _of("BUG:", r"BUG: bad unlock balance detected", "BUG: bad unlock balance in {frame}"),
     _of("BUG:", r"BUG: held lock freed", "BUG: held lock freed in {frame}", (), _TRACE),
-    _of("BUG:", r"BUG: lock held (?:when returning to user space|at task exit time)",
-        "BUG: lock held when returning to user space in {frame}"),
-    _of("BUG:", r"BUG: Invalid wait context", "BUG: Invalid wait context in {frame}"),
+    _of("BUG:", rf"BUG: lock held (?:when returning to user space|at task exit time){_HELD}",
+        "BUG: lock held when returning to user space in {frame}", (), Stack.HEADER),
+    _of("BUG:", r"BUG: Invalid wait context", "WARNING: locking bug in {frame}"),
     _of("BUG:", r"BUG: (?P<what>MAX_[A-Z_]+ too low)", "BUG: {what}!", (), _NONE),
     _of("BUG:", r"BUG: key \S+ (?:not in \.data|has not been registered)",
         "BUG: key not in .data in {frame}"),
@@ -159,7 +180,8 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", (), _NONE),
     _of("BUG:", r"BUG: non-zero (?P<what>\w+) on freeing mm", "BUG: non-zero {what} on freeing mm",
         (), _NONE),
-    _of("BUG:", r"BUG: (?P<what>Bad page (?:state|map|cache))", "BUG: {what}"),
+    _of("BUG:", r"BUG: Bad page state", "BUG: Bad page state in {frame}"),
+    _of("BUG:", r"BUG: (?P<what>Bad page (?:map|cache))", "BUG: {what}"),
     _of("BUG:", r"BUG: Dentry .*still in use", "BUG: Dentry still in use in {frame}"),
     _of("BUG:", r"BUG: Bad (?P<what>\w+ state)", "BUG: Bad {what}", (), _NONE),
     _of("BUG ", r"BUG (?P<cache>[\w:.()-]+)(?: \([^)]*\))?: (?P<what>[A-Z][\w /-]+)",
@@ -172,7 +194,8 @@ FORMATS: tuple[Format, ...] = (
         for start in ("WARNING:", "INFO:")
         for words, title, alts, stack, skip in (
             (r"possible (?:circular locking dependency|recursive locking|irq lock inversion "
-             rf"dependency)(?: detected)?(?:.*\n){{1,12}}?.*trying to acquire lock:?(?:.*\n){{0,2}}?.*at: {_FUNC}",
+             rf"dependency)(?: detected)?(?:.*\n){{1,12}}?.*(?:trying to acquire|just changed the "
+             rf"state of) lock:?(?:.*\n){{0,2}}?.*at: {_FUNC}",
              "possible deadlock in {frame}", (), _TRACE, ""),
             (r"possible (?:circular|recursive|irq lock) ?\w*",
              "possible deadlock in {frame}", (), _TRACE, ""),
@@ -186,21 +209,23 @@ FORMATS: tuple[Format, ...] = (
             (r"held lock freed", "WARNING: held lock freed in {frame}", (), _TRACE, ""),
             (r"(?i:nested lock was not taken)", "WARNING: nested lock was not taken in {frame}",
              (), _TRACE, ""),
-            (r"lock held (?:when returning to user space|at task exit time)",
-             "WARNING: lock held when returning to user space in {frame}", (), Stack.ORDER, ""),
+            (rf"lock held (?:when returning to user space|at task exit time){_HELD}",
+             "WARNING: lock held when returning to user space in {frame}", (), Stack.HEADER, ""),
             (r".*still has locks held", "WARNING: still has locks held in {frame}", (), _TRACE, ""),
         )
     ),
     _of("WARNING:", r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {frame}",
         (), _TRACE),
-    _of("INFO:", r"INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {frame}", (), _TRACE),
+    _of("INFO:", r"INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {frame}",
+        (), _TRACE),
     _of("INFO:", r"INFO: trying to register non-static key",
         "INFO: trying to register non-static key in {frame}"),
     # kernel/rcu/tree_stall.h
     _of("INFO:", r"INFO: rcu\w* (?:self-)?detected (?:expedited )?stalls?",
         "INFO: rcu detected stall in {frame}", _STALL_ALT, _STALL),
     # kernel/hung_task.c
-    _of("INFO:", r"INFO: task (?:.*\n?){1,3}? blocked (?:in I/O wait )?(?:on an? \w+ )?(?:likely \w+ by \S+ )?for more than",
+    _of("INFO:", r"INFO: task (?:.*\n){0,2}?.* blocked (?:in I/O wait |on an? \w+ )?(?:.{0,80} )?"
+        r"for more than",
         "INFO: task hung in {frame}", _HANG_ALT, _TRACE),
     _of("INFO:", r"INFO: task .*(?:can't die for more than|can't die)",
         "INFO: task can't die in {frame}", _HANG_ALT, _TRACE),
@@ -223,8 +248,8 @@ FORMATS: tuple[Format, ...] = (
         "WARNING: zero-size vmalloc in {frame}"),
     _of("WARNING:", rf"{_WARN_AT}\S+:\d+(?: at)? (?P<named>usb_submit_urb)",
         "WARNING in {frame}/usb_submit_urb", skip=r"usb_submit_urb usb_start_wait_urb usb_\w+_msg"),
-    _of("WARNING:", rf"WARNING: (?:CPU: \d+ PID: \d+ )?at ", "WARNING in {frame}"),
-    _of("WARNING:", rf"WARNING: CPU: \d+ ", "WARNING in {frame}"),
+    _of("WARNING:", r"WARNING: (?:CPU: \d+ PID: \d+ )?at ", "WARNING in {frame}"),
+    _of("WARNING:", r"WARNING: CPU: \d+ ", "WARNING in {frame}"),
     _of("WARNING:", r"WARNING: [\w./-]+\.[chS]:\d+ at ", "WARNING in {frame}"),
     # arch/x86/kernel/unwind_frame.c
     _of("WARNING:", r"WARNING: kernel stack (?P<what>frame pointer|regs) .*has bad",
@@ -255,19 +280,21 @@ FORMATS: tuple[Format, ...] = (
         "BUG: unable to handle kernel paging request in {frame}", BAD_ACCESS),
     _of("Unhandled fault:", r"Unhandled fault: (?P<what>[a-z ]+)", "Unhandled fault in {frame}"),
     _of("Internal error:", r"Internal error: (?P<what>[A-Za-z /-]+)", "Internal error in {frame}",
+        BAD_ACCESS, Stack.COUNTER,
         follows=True),
     _of("Bad mode in", r"Bad mode in .*(?:.*\n){1,60}?Kernel panic - not syncing: (?P<rest>.*)",
         "kernel panic: {rest}", (), _NONE),
     # include/asm-generic/bug.h, and what names its reason in the line before
-    _of("list_add", r"list_add (?:corruption|double add)", "BUG: corrupted list in {frame}"),
-    _of("list_del", r"list_del corruption", "BUG: corrupted list in {frame}"),
+    _of("list_add", r"list_add (?:corruption|double add)", "BUG: corrupted list in {frame}",
+        BAD_ACCESS),
+    _of("list_del", r"list_del corruption", "BUG: corrupted list in {frame}", BAD_ACCESS),
     _of("usercopy:", r"usercopy: Kernel memory (?:overwrite|exposure) attempt",
         "BUG: bad usercopy in {frame}"),
     _of("usercopy:", r"usercopy: kernel memory (?:overwrite|exposure) attempt",
         "BUG: bad usercopy in {frame}"),
     _of("rust_kernel: panicked", r"rust_kernel: panicked at .*\n(?P<rest>.*)", "{rest} in {frame}"),
     _of("ernel BUG at", r"ernel BUG at lib/list_debug\.c", "BUG: corrupted list in {frame}",
-        follows=True),
+        BAD_ACCESS,        follows=True),
     _of("ernel BUG at", r"ernel BUG at mm/usercopy\.c", "BUG: bad usercopy in {frame}",
         follows=True),
     _of("ernel BUG at", r"ernel BUG at \S+", "kernel BUG in {frame}", follows=True),
@@ -277,8 +304,12 @@ FORMATS: tuple[Format, ...] = (
     _of("UBSAN:", r"UBSAN: (?P<kind>[\w-]+) in", "UBSAN: {kind} in {frame}"),
     _of("UBSAN:", r"UBSAN: (?P<rest>.*)", "UBSAN: {rest}"),
     # mm/kmemleak.c
-    _of("unreferenced object", r"unreferenced object 0x", "memory leak in {frame}", bare=True, skip=_LEAK,
+    _of("unreferenced object", r"unreferenced object 0x", "memory leak in {frame}", bare=True,
+        skip=_LEAK,
         follows=True),
+    # fs/super.c
+    _of("VFS: Busy inodes", r"VFS: Busy inodes after unmount",
+        "VFS: Busy inodes after unmount (use-after-free)", (), _NONE),
     # net/core/dev.c
     _of("unregister_netdevice:", r"unregister_netdevice: waiting for \S+ to become free",
         "unregister_netdevice: waiting for DEV to become free", (), _NONE),
@@ -287,14 +318,16 @@ FORMATS: tuple[Format, ...] = (
         _of("Kernel panic", rf"Kernel panic - not syncing: {words}", title, alts, stack,
             follows=True, corrupted=corrupted)
         for words, title, alts, stack, corrupted in (
-            ("Attempted to kill init!", "kernel panic: Attempted to kill init!", (), Stack.ORDER, False),
+            ("Attempted to kill init!", "kernel panic: Attempted to kill init!", (), Stack.ORDER,
+             False),
             (r"Couldn't open N_TTY ldisc for (?P<what>\w+) ---? error",
              "kernel panic: Couldn't open N_TTY ldisc", (), Stack.ORDER, False),
             (rf"stack-protector: Kernel stack is corrupted in: {_FUNC}",
              "kernel panic: stack is corrupted in {frame}", (), Stack.ORDER, False),
             ("stack-protector:", "kernel panic: stack is corrupted in {frame}", (), Stack.ORDER,
              False),
-            (r"Fatal exception(?: in interrupt)?", "kernel panic: Fatal exception", (), Stack.ORDER, True),
+            (r"Fatal exception(?: in interrupt)?", "kernel panic: Fatal exception", (), Stack.ORDER,
+             True),
             ("panic_on_warn set", "kernel panic: panic_on_warn set", (), Stack.ORDER, True),
             (r"(?P<rest>.*)", "kernel panic: {rest}", (), Stack.ORDER, False),
         )
@@ -303,14 +336,18 @@ FORMATS: tuple[Format, ...] = (
 
 HARMLESS = re.compile(
     r"INFO: lockdep is turned off|INFO: Stall ended before state dump start|"
-    r"INFO: NMI handler|INFO: recovery |INFO: sctp|(?:rcu_\w+|INFO:.*) kthread starved|"
+    r"INFO: NMI handler|INFO: recovery |INFO: .* kthread starved|"
     r"WARNING: (?:You are running|Spectre|MDS|Unprivileged|The mand mount|no console|"
-    r"speculation|RETBleed|module |.*(?:deprecated|obsolete|unsupported|experimental|insecure))|"
+    r"speculation|RETBleed|module |.*(?i:deprecated|obsolete|unsupported|experimental|insecure))|"
     r"WARNING: CPU: \d+ PID: 0 at arch/x86/mm/ioremap|"
-    r"BUG: (?:Bad IRQ|using the word)|PTP clock|"
-    r"(?:\w|/)WARNING:|(?:\w|!@\w*)BUG:"
+    r"WARNING: .*(?i:mand mount option|wireless extensions)"
 )
 """Lines that healthy kernels print though the words are a report's."""
+
+INTRUDERS = re.compile(
+    r"FAULT_INJECTION: forcing|allocation failure: |FAULT_FLAG_ALLOW_RETRY missing"
+)
+"""What is no report but prints a stack; amidst one, nobody knows whose stack it is."""
 
 FIRMWARE = re.compile(
     r"SeaBIOS \(version|^UEFI firmware|early console in (?:extract_kernel|decompress)|"

@@ -8,6 +8,7 @@ print inlined callers as "func file.c:1 [inline]".
 
 from __future__ import annotations
 
+import functools
 import re
 from dataclasses import dataclass
 
@@ -18,6 +19,7 @@ FUNCTION = r"(?:[A-Za-z_.$][\w.$]*|<[^\s+]*>[\w:<>]*)"
 _ADDRESS = r"\[<(?:0x)?[0-9a-f]{8,16}>\] ?"
 _PLACE = r"(?P<file>(?:\.{0,2}/)?[\w./+-]+\.(?:[chS]|rs|cc?)):(?P<line>\d+)"
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
+_OFFSET_AT = r"\+0x[0-9a-f]+/0x[0-9a-f]+"
 _MODULE = r"(?: \[(?P<module>[\w-]+)(?: [0-9a-f]{20,40})?\])?"
 _MARKERS = r"(?:<[/#A-Za-z]{2,12}> *(?:\[ *\d+\.\d+\] *)?)*"
 _FRAME = re.compile(
@@ -30,12 +32,13 @@ _INLINED = re.compile(
     rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
     rf"(?:{_ADDRESS} *)*(?P<doubt>\? )?(?P<function>{FUNCTION}) {_PLACE} \[inline\]"
 )
-# arch/arm prints "[<c0108ab0>] (unwind_backtrace) from [<c0104af0>] (show_stack+0x10/0x14)".
+# arch/arm prints "[<c0108ab0>] (unwind_backtrace) from [<c0104af0>] (show_stack+0x10/0x14)":
+# each line names a callee and its caller.
 _ARM = re.compile(
-    rf"^\s*(?:\[?<?[0-9a-f]{{8}}>?\]?) \((?P<function>{FUNCTION})(?:\+0x[0-9a-f]+/0x[0-9a-f]+)?"
-    rf"(?: \[(?P<module>[\w-]+)\])?\) from "
+    rf"^\s*(?:{_MARKERS}(?:\[<[0-9a-f]{{8}}>\] )?\(?{FUNCTION}(?: \[[\w-]+\])?(?:{_OFFSET_AT})?\)?)"
+    r" from "
+    rf"(?:\[<[0-9a-f]{{8}}>\] )?\(?(?P<function>{FUNCTION}){_OFFSET}{_MODULE}(?: {_PLACE})?"
 )
-_ARM_NAMED = re.compile(rf"^\s+(?P<function>{FUNCTION}) from {FUNCTION}\+0x")
 # An address that the symbol table does not know is printed as a number.
 _BARE = re.compile(rf"^\s*{_MARKERS}(?:{_ADDRESS} *)+(?P<doubt>\? )?0x[0-9a-f]+\s*$")
 _SUFFIX = re.compile(
@@ -92,6 +95,7 @@ _TOP = (
 )  # fmt: skip
 
 
+@functools.lru_cache(maxsize=1 << 14)
 def parse(text: str) -> Frame | None:
     """Read a line of a stack; `None` if it is none."""
     if "+0x" not in text:
@@ -101,11 +105,8 @@ def parse(text: str) -> Frame | None:
     found = _FRAME.match(text)
     if found:
         return _frame(found, inlined=False)
-    found = _ARM.match(text) or _ARM_NAMED.match(text)
-    if found:
-        named = found.groupdict()
-        symbol = named["function"]
-        return Frame(function_name(symbol), symbol, module=named.get("module") or "")
+    if " from " in text and (found := _ARM.match(text)):
+        return _frame(found, inlined=False)
     return None
 
 
@@ -116,7 +117,8 @@ def is_bare_address(text: str) -> bool:
 
 def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
     symbol = found["function"]
-    at = (found["at"] or "").strip()
+    named = found.groupdict()
+    at = (named.get("at") or "").strip()
     return Frame(
         function=function_name(symbol),
         symbol=symbol,
@@ -127,6 +129,6 @@ def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
         line=int(found["line"] or 0),
         inlined=inlined,
         # The return address in the link register may be stale.
-        reliable=not found["doubt"] and not at.lower().startswith("lr"),
+        reliable=not named.get("doubt") and not at.lower().startswith("lr"),
         register=bool(at),
     )

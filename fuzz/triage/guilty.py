@@ -11,7 +11,10 @@ from fuzz.triage.frames import Frame
 
 # What every subsystem runs through: a bug is rarely theirs.
 _GENERIC = re.compile(
-    r".*\.h$|lib/|mm/|include/|arch/\w+/(?:lib|mm|entry|include)/|arch/x86/kernel/(?:traps|irq|apic/)|"
+    r".*\.h$|lib/|mm/|include/|arch/\w+/(?:lib|mm|entry|include)/|"
+    r"arch/\w+/kernel/(?:traps|irq|apic/|process|stacktrace|time|smp|entry|syscall)|"
+    r"drivers/clocksource/|"
+    r"net/ipv4/af_inet|"
     r"arch/arm64/kernel/(?:entry|syscall|stacktrace|traps)|arch/arm64/(?:mm|lib)|"
     r"kernel/(?:locking/|rcu/|panic\.c|kthread\.c|workqueue\.c|softirq\.c|fork\.c|smp\.c|exit\.c|"
     r"hung_task\.c|watchdog\.c|printk/|sched/|time/|irq/|kcov\.c|stacktrace\.c|entry/|"
@@ -20,7 +23,8 @@ _GENERIC = re.compile(
     r"net/netlink/(?:af_netlink|genetlink)\.c|net/sched/sch_generic\.c|"
     r"drivers/base/(?:core|bus|dd|driver)\.c|drivers/usb/core/(?:urb|message|hub|driver|usb)\.c|"
     r"fs/(?:read_write|open|ioctl|namei|file_table|file|buffer|dcache|inode|super|namespace|"
-    r"select|splice|eventpoll|fs-writeback|seq_file|mpage|iomap/|proc/generic|sysfs/|debugfs/|kernfs/)|"
+    r"select|splice|eventpoll|fs-writeback|seq_file|mpage|iomap/|proc/generic|sysfs/|debugfs/|"
+    r"kernfs/)|"
     r"security/(?:security|commoncap)\.c|virt/lib|block/(?:blk-core|bio|blk-mq)|tools/|"
     r"scripts/|init/|<"
 )
@@ -35,8 +39,6 @@ def guilty_file(stack: Iterable[Frame]) -> str:
         if _GENERIC.match(frame.file):
             if not first and not functions.is_generic(frame.function):
                 first = frame.file
-            continue
-        if functions.is_generic(frame.function) and frame.file.startswith(("kernel/", "arch/")):
             continue
         return frame.file
     return first

@@ -18,9 +18,9 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"KCSAN: ", "KCSAN-UNKNOWN"),
     (r"KFENCE: memory corruption", "KFENCE-MEMORY-CORRUPTION"),
     (r"KFENCE: invalid[- ]free", "KFENCE-INVALID-FREE"),
-    (r"KFENCE: use-after-free Read", "KFENCE-USE-AFTER-FREE-READ"),
-    (r"KFENCE: use-after-free Write", "KFENCE-USE-AFTER-FREE-WRITE"),
-    (r"KFENCE: \S+ Write", "KFENCE-WRITE"),
+    (r"KFENCE: use-after-free [Rr]ead", "KFENCE-USE-AFTER-FREE-READ"),
+    (r"KFENCE: use-after-free [Ww]rite", "KFENCE-USE-AFTER-FREE-WRITE"),
+    (r"KFENCE: \S+ [Ww]rite", "KFENCE-WRITE"),
     (r"KFENCE: ", "KFENCE-READ"),
     (r"KMSAN: \S*infoleak", "KMSAN-INFO-LEAK"),
     (r"KMSAN: uninit-value", "KMSAN-UNINIT-VALUE"),
@@ -33,17 +33,19 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"BUG: unable to handle kernel NULL pointer dereference", "NULL-POINTER-DEREFERENCE"),
     (r"BUG: (?:unable to handle kernel paging request|corrupted list)", "MEMORY_SAFETY_BUG"),
     (r"BUG: (?:sleeping function called|scheduling while atomic)", "ATOMIC_SLEEP"),
+    (r"BUG: using |WARNING: locking bug", "LOCKDEP"),
+    (r"BUG: lock held|BUG: MAX_|INFO: trying", ""),
     (r"(?:BUG|WARNING): (?:bad unlock balance|held lock freed|nested lock|still has locks held|"
      r"lock held|locking bug|suspicious RCU usage|spinlock|rwlock|Invalid wait context|MAX_LOCK|"
      r"MAX_STACK|looking up invalid|key not in)|possible deadlock|inconsistent lock state|"
-     r"INFO: trying to register non-static key|WARNING: possible", "LOCKDEP"),
+     r"WARNING: possible", "LOCKDEP"),
     (r"WARNING: refcount bug", "REFCOUNT_WARNING"),
     (r"WARNING: kernel stack", ""),
     (r"WARNING", "WARNING"),
     (r"BUG: stack guard page", ""),
-    (r"kernel BUG|BUG: ", "BUG"),
+    (r"kernel BUG|BUG: bad usercopy", "BUG"),
     (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
-     r"invalid opcode|Internal error|Unhandled fault|kernel stack overflow", "DoS"),
+     r"invalid opcode|Internal error|Unhandled fault|kernel stack overflow|VFS: Busy", "DoS"),
     (r"unexpected kernel reboot", "REBOOT"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern), kind) for pattern, kind in _TYPES)

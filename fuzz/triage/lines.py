@@ -15,7 +15,9 @@ from dataclasses import dataclass
 _STAMP = re.compile(r"\[ *\d+\.\d{4,9}\](?:\[ *([TC]\d+)\])? ?")
 # A level, as in raw /proc/kmsg and on some boards' consoles: "<4>[   12.3] ...".
 _LEVEL = re.compile(r"<\d{1,2}>")
-_NOTICE = re.compile(r"^\** *(?:\d+ printk messages dropped|replaying previous printk message) *\** ?")
+_NOTICE = re.compile(
+    r"^\** *(?:\d+ printk messages dropped|replaying previous printk message) *\** ?"
+)
 # Colours and cursor movements, which firmware and shells emit.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[c78=>])")
 _STAMPED = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
@@ -52,6 +54,7 @@ class Log:
     def __init__(self, data: bytes) -> None:
         self.data = data
         self._lines: dict[int, LogLine] = {}
+        self.marks: frozenset[int] | None = None  # the scanner's notes
         self.stamped = bool(_STAMPED.search(data, 0, _SAMPLE))
 
     def line_start(self, offset: int) -> int:

@@ -8,7 +8,7 @@ from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 from fuzz.triage import frames, functions
-from fuzz.triage.formats import Format, Stack
+from fuzz.triage.formats import INTRUDERS, Format, Stack
 from fuzz.triage.frames import Frame
 
 if TYPE_CHECKING:
@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CORRUPTED = "corrupted"
 _WORKER = re.compile(r"^rcu_gp_(?:kthread|fqs_loop)$|^kthread$|^ret_from_fork")
+_OF_INTERRUPT = re.compile(r"apic_timer_interrupt|asm_call|ret_from_intr|el1_irq|el1h_64|__irq_svc")
 _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"syz-executor\.?\d*(?:[/:]\d+)?"), "syz-executor"),
     (re.compile(r"syzkaller\d+(?:[/:]\d+)?"), "syzkaller"),
@@ -38,32 +39,49 @@ def blamed(
     header = frames.function_name(named) if named else ""
     if header and "second" in found.groupdict():
         return header
-    if header and not functions.is_generic(header, one.skip):
+    if header and (one.stack is Stack.HEADER or not functions.is_generic(header, one.skip)):
         return header
+    if one.stack is Stack.COUNTER:
+        counters = [e.frame for e in placed if e.frame.register and e.frame.reliable] or [
+            e.frame for e in placed if e.frame.reliable
+        ]
+        if counters:
+            return counters[0]
     if one.stack in (Stack.STALL, Stack.DEEP):
         return _stalled(placed, texts, anywhere=one.stack is Stack.DEEP)
     skip = (*one.skip, functions.WAITING) if "hung" in one.title or "die" in one.title else one.skip
     after = _after_backtrace(texts) if one.stack is Stack.TRACE else 0
+    if after < 0:
+        return None
     for entry in placed:
         if entry.part != "main" or entry.line < after or not entry.frame.reliable:
             continue
-        if any("FAULT_INJECTION: forcing" in text for text in texts[: entry.line]):
-            return None  # its stack is printed at the same time
+        if _intruded(texts[: entry.line]):
+            return None
         if not functions.is_generic(entry.frame.function, skip):
             return entry.frame
     return None
 
 
+def _intruded(texts: Sequence[str]) -> bool:
+    """Whether another stack is printed at the same time."""
+    traced = False
+    for text in texts:
+        if INTRUDERS.search(text) or (traced and "should_fail" in text):
+            return True
+        traced = traced or "Call Trace" in text
+    return False
+
+
 def _after_backtrace(texts: Sequence[str]) -> int:
-    for number, text in enumerate(texts):
-        if "stack backtrace:" in text:
-            return number
-    return 0
+    for words in ("stack backtrace:", "Call Trace:", "Call trace:"):
+        for number, text in enumerate(texts):
+            if words in text:
+                return number
+    return -1
 
 
-def _stalled(
-    placed: Sequence[Placed], texts: Sequence[str], *, anywhere: bool
-) -> Frame | None:
+def _stalled(placed: Sequence[Placed], texts: Sequence[str], *, anywhere: bool) -> Frame | None:
     """The last function before one that only hands out work.
 
     A stall shows a random place in a loop. What the loop is part of is named further
@@ -77,10 +95,9 @@ def _stalled(
             if functions.DISPATCHERS.fullmatch(frame.function):
                 if last is not None:
                     return last
-                if frame.function.startswith("smp_call_function"):
+                if frame is stack[0]:
                     return frame
-                continue
-            if not functions.is_generic(frame.function) or frame.function.startswith("smp_call"):
+            elif not functions.is_generic(frame.function):
                 last = frame
     return None
 
@@ -89,10 +106,14 @@ def _interrupted(
     placed: Sequence[Placed], texts: Sequence[str], *, anywhere: bool
 ) -> Iterator[list[Frame]]:
     """What stood on each stack below the interrupt."""
-    marks = [n for n, text in enumerate(texts) if anywhere or functions.INTERRUPTED.search(text)]
     reliable = [e for e in placed if e.part == "main" and e.frame.reliable]
-    for mark in marks:
-        yield [e.frame for e in reliable if e.line >= mark]
+    for sign in (functions.INTERRUPTED, functions.STOPPED):
+        marks = [n for n, text in enumerate(texts) if anywhere or sign.search(text)]
+        for mark in marks:
+            below = [e.frame for e in reliable if e.line >= mark]
+            while below and _OF_INTERRUPT.search(below[0].function):
+                below.pop(0)
+            yield below
 
 
 def titles(
@@ -100,6 +121,8 @@ def titles(
 ) -> list[str]:
     """The title, then the alternative ones, sorted."""
     raw = function_of(name)
+    if one.unnamed and not raw and not found.groupdict().get("func"):
+        return [_fill(one.unnamed, _values(found))]
     origin = _origin(one, placed)
     values = _values(found)
     spellings = functions.spellings(raw) if raw else [CORRUPTED]
@@ -151,9 +174,11 @@ def _values(found: re.Match[str]) -> dict[str, str]:
 def _origin(one: Format, placed: Sequence[Placed]) -> str:
     """Where KMSAN's uninitialised memory came from."""
     for entry in placed:
-        if entry.part == "aside" and not functions.is_generic(entry.frame.function, one.skip):
-            if entry.frame.function not in ("__alloc_skb", "__build_skb"):
-                return functions.canonical(entry.frame.function)
+        function = entry.frame.function
+        if entry.part != "aside" or function in ("__alloc_skb", "__build_skb"):
+            continue
+        if not functions.is_generic(function, one.skip):
+            return functions.canonical(function)
     return ""
 
 

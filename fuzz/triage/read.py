@@ -12,7 +12,7 @@ from fuzz.triage.formats import REBOOT_TITLE, Format, Stack
 from fuzz.triage.frames import Frame
 from fuzz.triage.kinds import kind_of
 from fuzz.triage.lines import Log, LogLine
-from fuzz.triage.scan import Start, rebooted, start_of, starts
+from fuzz.triage.scan import Start, rebooted, start_at, starts
 
 LONGEST = 1200
 """Lines of a report, at most, of its own context."""
@@ -37,7 +37,8 @@ _OVER = re.compile(r"Rebooting in \d+ seconds|---\[ end Kernel panic")
 # Sanitizers draw a line above and below.
 _FENCED = ("BUG: KASAN", "BUG: KMSAN", "BUG: KCSAN", "BUG: KFENCE")
 _BOTTOM = re.compile(
-    r"entry_\w+|ret_from_\w+|system_call\w*|sysenter\w*|el[01]\w*|secondary_startup\w*|start_kernel|"
+    r"entry_\w+|ret_from_\w+|system_call\w*|sysenter\w*|el[01]\w*|secondary_startup\w*|"
+    r"start_kernel|"
     r"do_syscall\w*|ret_fast\w*|kthread|x86_64_start\w*|cstar\w*"
 )
 _NO_STACK = "no stack"
@@ -85,6 +86,7 @@ class Report:
     end: int
     context: str = ""
     stacked: bool = True
+    blamed_at: int = 0
     notes: dict[str, str] = field(default_factory=dict)
 
 
@@ -123,11 +125,16 @@ def _reboot(line: LogLine) -> Report:
 
 
 def _read_one(log: Log, start: Start) -> Report | None:
-    lines, flaws = _own_lines(log, start)
+    lines, mixed, cut = _own_lines(log, start)
     report = _judge(start, lines)
     if report is not None and report.stacked:
-        report.corrupted += flaws
-    lost = report is not None and (report.frame == naming.CORRUPTED or _NO_STACK in report.corrupted)
+        if mixed <= report.blamed_at or (mixed < len(lines) and report.frame == naming.CORRUPTED):
+            report.corrupted.append("another report begins inside its stack")
+        if cut:
+            report.corrupted.append("another report cuts it short")
+    lost = report is not None and (
+        report.frame == naming.CORRUPTED or _NO_STACK in report.corrupted
+    )
     if lost and start.line.context:
         # The CPU that is stuck prints its stack itself, as another context.
         others = _all_lines(log, start)
@@ -137,30 +144,37 @@ def _read_one(log: Log, start: Start) -> Report | None:
     return report
 
 
-def _own_lines(log: Log, start: Start) -> tuple[list[LogLine], list[str]]:
-    """The report's lines, those of its task or CPU up to its end, and what is wrong with them."""
+def _own_lines(log: Log, start: Start) -> tuple[list[LogLine], int, bool]:
+    """The report's lines: those of its task or CPU up to its end.
+
+    Also at which of them another report begins amidst its stack (past the end if none
+    does), and whether another cuts it short.
+    """
     own: list[LogLine] = []
     context = start.line.context
-    traced = ended = mixed = False
+    traced = ended = False
+    mixed = LONGEST + 1
     fenced = start.text.startswith(_FENCED)
     for count, line in enumerate(log.lines_from(start.line.start)):
         if count >= _WIDEST or len(own) >= LONGEST:
             break
         if context and line.context != context:
             continue
-        if own and (
-            other := start_of(line, stamps=log.stamped)
-        ) is not None and not _continues(other, traced, context):
+        if (
+            own
+            and (other := start_at(log, line)) is not None
+            and not _continues(other, start.text, traced, context)
+        ):
             if not _inside(own[-1].text):
                 cut = fenced and not any(text.text.startswith("=====") for text in own[1:])
-                return own, ["another report cuts it short"] * cut
-            mixed = True
+                return own, len(own), cut
+            mixed = min(mixed, len(own))
         own.append(line)
         traced = traced or _has_frame(line.text)
         if ended and _OVER.search(line.text):
             break
         ended = ended or bool(_OVER.search(line.text))
-    return own, ["another report begins inside its stack"] * mixed
+    return own, mixed, False
 
 
 def _inside(text: str) -> bool:
@@ -174,10 +188,12 @@ def _has_frame(text: str) -> bool:
     return found is not None and found.reliable
 
 
-def _continues(other: Start, traced: bool, context: str) -> bool:
+def _continues(other: Start, first: str, traced: bool, context: str) -> bool:
     """Whether what looks like a report's beginning belongs to the one that is open."""
     if other.text.startswith("Kernel panic"):
         return True
+    if not traced and other.text.split(" in ")[0] == first.split(" in ")[0]:
+        return True  # a title once for each function that is inlined there
     if all(one.follows for one in other.formats):
         return not traced
     # A report that is cut short by another of the same task shares its stack.
@@ -189,9 +205,9 @@ def _all_lines(log: Log, start: Start) -> list[LogLine]:
     for count, line in enumerate(log.lines_from(start.line.start)):
         if count >= LONGEST:
             break
-        if count and line.stamped and (other := start_of(line)) is not None:
-            if line.context == start.line.context and not _continues(other, True, line.context):
-                break
+        other = start_at(log, line) if count and line.context == start.line.context else None
+        if other is not None and not _continues(other, start.text, True, line.context):
+            break
         lines.append(line)
     return lines
 
@@ -205,16 +221,16 @@ def _judge(start: Start, lines: Sequence[LogLine]) -> Report | None:
     return None
 
 
-def _build(
-    start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[str]
-) -> Report:
+def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[str]) -> Report:
     texts = [start.text, *(line.text for line in lines[1:])]
     placed, flaws = _stack(texts, one)
     name = naming.blamed(one, found, placed, texts)
     titles = naming.titles(one, found, name, placed)
     if one.corrupted:
         flaws.append("the report lacks its second half")
-    if one.stack is not Stack.NONE:
+    if one.stack in (Stack.HEADER, Stack.COUNTER) and name is not None:
+        flaws = []
+    elif one.stack is not Stack.NONE:
         if name is None and "{frame}" in one.title:
             flaws.append("no function to blame on the stack")
     else:
@@ -232,15 +248,21 @@ def _build(
         corrupted=flaws,
         frames=main,
         placed=placed,
-        guilty_file=guilty.guilty_file(main),
+        guilty_file=guilty.guilty_file(_from(main, name) if one.stack is Stack.STALL else main),
         panicked=any(_PANIC in text for text in texts),
         lines=texts,
         start=start.line.start,
         end=lines[-1].end,
         context=start.line.context,
         stacked=one.stack is not Stack.NONE,
+        blamed_at=blamed_at,
         notes=groups,
     )
+
+
+def _from(stack: list[Frame], name: Frame | str | None) -> list[Frame]:
+    """A stack from the function to blame on."""
+    return next((stack[n:] for n, frame in enumerate(stack) if frame is name), stack)
 
 
 def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
@@ -280,7 +302,9 @@ def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
 _STAMPED_TITLE = re.compile(r"\[ *\d+\.\d+\]")
 
 
-def _damage(title: str, texts: Sequence[str], lines: Sequence[LogLine], one: Format, blamed_at: int) -> list[str]:
+def _damage(
+    title: str, texts: Sequence[str], lines: Sequence[LogLine], one: Format, blamed_at: int
+) -> list[str]:
     """What shows that other output is mixed in."""
     flaws = []
     if _STAMPED_TITLE.search(title):
@@ -289,6 +313,7 @@ def _damage(title: str, texts: Sequence[str], lines: Sequence[LogLine], one: For
         return flaws
     if any("printk messages dropped" in line.text for line in lines):
         flaws.append("messages were dropped")
-    if any("should_fail" in text for text in texts[:blamed_at]):
+    deep = one.stack in (Stack.STALL, Stack.DEEP)
+    if not deep and any("should_fail" in text for text in texts[:blamed_at]):
         flaws.append("mixed with the stack of an injected fault")
     return flaws

@@ -12,6 +12,7 @@ from fuzz.triage.lines import Log, LogLine
 
 _REBOOT_SIGNS = (b"Booting the kernel", b"SeaBIOS (version", b"Linux version ")
 # Where lockdep drew a frame around its titles, until 4.10: "[ INFO: ... ]".
+_SUBSYSTEM = re.compile(r"[\[\s-]*(?:[\w-]+: )?")
 _BEFORE = re.compile(r"[A-Za-z_@]$")
 
 
@@ -32,30 +33,38 @@ class Start:
 
 def starts(log: Log) -> Iterator[Start]:
     """The lines of a log that begin a report, in order."""
-    for offset in _candidates(log.data):
-        line = log.line_at(log.line_start(offset))
-        start = start_of(line, stamps=log.stamped)
+    for offset in sorted(candidates(log)):
+        start = start_at(log, log.line_at(offset))
         if start is not None:
             yield start
 
 
-def _candidates(data: bytes) -> list[int]:
-    """Offsets of one byte in each line that holds a start's words, in order.
+def start_at(log: Log, line: LogLine) -> Start | None:
+    """What report a line of a log begins; `None` if none."""
+    return start_of(line, stamps=log.stamped) if line.start in candidates(log) else None
+
+
+def candidates(log: Log) -> frozenset[int]:
+    """Where the lines begin that hold a start's words.
 
     `bytes.find` passes over a gigabyte in about a second, a regular expression that
     joins the words takes a hundred times that.
     """
-    found: dict[int, None] = {}
+    if log.marks is not None:
+        return log.marks
+    data = log.data
+    found: set[int] = set()
     for words in STARTS:
         needle = words.encode()
         at = data.find(needle)
         while at >= 0:
-            found[data.rfind(b"\n", 0, at) + 1] = None
+            found.add(data.rfind(b"\n", 0, at) + 1)
             newline = data.find(b"\n", at)
             if newline < 0:
                 break
             at = data.find(needle, newline)
-    return sorted(found)
+    log.marks = frozenset(found)
+    return log.marks
 
 
 def start_of(line: LogLine, *, stamps: bool = False) -> Start | None:
@@ -71,12 +80,14 @@ def start_of(line: LogLine, *, stamps: bool = False) -> Start | None:
     if best is None:
         return None
     at, words = best
-    if HARMLESS.search(line.text):
+    if HARMLESS.match(line.text, at):
         return None
     # Programs print warnings and notes of their own: those of the kernel are stamped, or,
     # where the console's stamps are off, begin the line.
-    if words in ("WARNING:", "INFO:", "BUG ") and not line.stamped and (
-        stamps or line.text[:at].strip(" [-")
+    if (
+        words in ("WARNING:", "INFO:", "BUG ")
+        and not line.stamped
+        and ((stamps and not line.stamped) or not _SUBSYSTEM.fullmatch(line.text, 0, at))
     ):
         return None
     formats = tuple(one for one in STARTS[words] if one.pattern.match(line.text, at) or _long(one))
