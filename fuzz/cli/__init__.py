@@ -19,19 +19,22 @@ from fuzz.errors import UserError
 
 
 class ModuleGroup(click.Group):
-    """A click group whose subcommands are the modules of this package."""
+    """A click group whose subcommands are the modules of a package: this one, or a subclass's."""
+
+    package = __name__
+    path = __path__
 
     def list_commands(self, ctx: click.Context) -> list[str]:
         """Return the names of the subcommands, sorted."""
         return sorted(
-            info.name for info in pkgutil.iter_modules(__path__) if not info.name.startswith("_")
+            info.name for info in pkgutil.iter_modules(self.path) if not info.name.startswith("_")
         )
 
     def get_command(self, ctx: click.Context, cmd_name: str) -> click.Command | None:
         """Import and return one subcommand, None if there is none of that name."""
         if cmd_name not in self.list_commands(ctx):
             return None
-        module = importlib.import_module(f"{__name__}.{cmd_name}")
+        module = importlib.import_module(f"{self.package}.{cmd_name}")
         command = module.command
         assert isinstance(command, click.Command)
         return command

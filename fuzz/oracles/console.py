@@ -1,40 +1,22 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Kernel reports on a guest's console."""
+"""Kernel reports on a guest's console: `fuzz.triage` reads them, this takes them as they come."""
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 
 from fuzz.guest.console import Console, Line
+from fuzz.triage.lines import Log
+from fuzz.triage.read import Report, read
+from fuzz.triage.scan import starts
 
-_REPORT = re.compile(
-    r"BUG: |KASAN: |KCSAN: |KFENCE: |KMSAN: |UBSAN: |WARNING: |Oops: |Oops:|"
-    r"general protection fault|Kernel panic|kernel BUG at|Unable to handle kernel|"
-    r"unable to handle page fault|double fault:|stack segment:|divide error:|invalid opcode:|"
-    r"rcu: INFO: rcu_\S+ (self-)?detected|INFO: rcu_\S+ .*stall|INFO: task .* blocked for more|"
-    r"watchdog: BUG: soft lockup|NMI watchdog|possible (recursive )?(circular )?locking|"
-    r"inconsistent lock state|suspicious RCU usage|refcount_t: |list_(add|del) corruption|"
-    r"unregister_netdevice: waiting for|kmemleak: \d+ new suspected|page allocation failure|"
-    r"Out of memory: |Memory cgroup out of memory|scheduling while atomic|"
-    r"sleeping function called from invalid context|trying to register non-static key|"
-    r"nobody cared|stack-protector|detected buffer overflow"
-)
-# Printed by healthy kernels, though the words are the same.
-_HARMLESS = re.compile(
-    r"WARNING: CPU: \d+ PID: 0 at arch/x86/mm/ioremap|kmemleak: .*disabled|"
-    r"watchdog: Delayed init"
-)
-# A frame of ours on the stack: " nst_stream_fill+0x60a/0x620 [nst]". Frames after a "?"
-# are leftovers.
-_FRAME = re.compile(r"(?:\[[^\]]*\])*\s*(?:RIP: \S+:)?([A-Za-z_][\w.]*)\+0x\S+ \[nst\]")
-CONTEXT_LINES = 80
-"""Lines of a report that are kept."""
+CONTEXT_LINES = 600
+"""Lines of a report that are kept, the reports that follow it included."""
 
 
 def report_line(text: str) -> bool:
     """Whether a console line begins a kernel report."""
-    return bool(_REPORT.search(text)) and not _HARMLESS.search(text)
+    return any(True for _ in starts(Log(text.encode())))
 
 
 class ReportWatch:
@@ -67,14 +49,13 @@ class ReportWatch:
         return lines
 
 
-def title(report: Sequence[Line]) -> str:
-    """A name for a report: its first line, without what differs from run to run."""
-    text = report[0].text if report else "kernel report"
-    text = re.sub(r"^\[[\s\d.]+\]\s*(\[[^\]]*\]\s*)?", "", text)
-    text = re.sub(r"(?<=: )[0-9a-f]{4} \[#\d+\].*", "", text)
-    text = re.sub(r"\b(0x)?[0-9a-f]{8,16}\b", "ADDR", text)
-    text = re.sub(r"\b(CPU|PID|pid|task)([:# ]+)\d+", r"\1\2N", text)
-    text = re.sub(r"\+0x[0-9a-f]+/0x[0-9a-f]+", "", text).strip(" :")
-    frames = (_FRAME.match(line.text) for line in report)
-    names = [found[1] for found in frames if found]
-    return f"{text} in {names[0]}" if names and names[0] not in text else text
+def first_report(lines: Sequence[Line]) -> Report | None:
+    """The first report in console lines; `None` if there is none."""
+    reports = read("".join(f"{line.text}\n" for line in lines).encode())
+    return reports[0] if reports else None
+
+
+def title(lines: Sequence[Line]) -> str:
+    """A name for what console lines report: the same in every run."""
+    report = first_report(lines)
+    return report.title if report is not None else "kernel report"

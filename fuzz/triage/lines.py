@@ -12,7 +12,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 
 # "[   56.041277] ", with CONFIG_PRINTK_CALLER "[   56.041277][ T8377] " or "[...][    C0] ".
-_STAMP = re.compile(r"\[ *\d+\.\d{4,9}\](?:\[ *([TC]\d+)\])? ?")
+_STAMP = re.compile(r"\[ *\d+\.\d{0,9}\](?:\[ *([TC]\d+)\])? ?")
 # A level, as in raw /proc/kmsg and on some boards' consoles: "<4>[   12.3] ...".
 _LEVEL = re.compile(r"<\d{1,2}>")
 _NOTICE = re.compile(
@@ -20,7 +20,7 @@ _NOTICE = re.compile(
 )
 # Colours and cursor movements, which firmware and shells emit.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[c78=>])")
-_STAMPED = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{6}\]", re.MULTILINE)
+_STAMPED = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{0,9}\]", re.MULTILINE)
 _SAMPLE = 1 << 16
 _STAMP_WITHIN = 160
 """A stamp further right in a line than this belongs to the text."""

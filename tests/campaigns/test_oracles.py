@@ -148,7 +148,6 @@ REPORTS = [
     "[    1.2] rcu: INFO: rcu_preempt self-detected stall on CPU",
     "[    1.2] INFO: task target:77 blocked for more than 120 seconds.",
     "[    1.2] watchdog: BUG: soft lockup - CPU#0 stuck for 26s! [target:77]",
-    "[    1.2] refcount_t: underflow; use-after-free.",
     "[    1.2] list_add corruption. next->prev should be prev",
     "[    1.2] BUG: sleeping function called from invalid context at mm/slab.h:1",
 ]
@@ -191,13 +190,13 @@ def test_titles_do_not_change_from_run_to_run() -> None:
 
     stack = ("[ 8.9] RIP: 0010:mutex_unlock+0x13/0x30", "[ 8.9]  ? nst_old+0x1/0x2 [nst]",
              "[ 8.9]  nst_stream_accept+0xe5/0x110 [nst]")  # fmt: skip
-    fault = "BUG: unable to handle page fault for address: ADDR in nst_stream_accept"
+    fault = "BUG: unable to handle kernel paging request in nst_stream_accept"
     assert of(REPORTS[0], *stack) == fault
     assert of(REPORTS[0].replace("ff2d61001f690c90", "ff2d610011111111"), *stack) == fault
-    assert of(REPORTS[4]) == (
-        "Oops: general protection fault, probably for non-canonical address 0x1"
+    assert of(REPORTS[4], *stack) == "general protection fault in nst_stream_accept"
+    assert of("[ 1.0] Oops: invalid opcode: 0000 [#1] SMP", *stack) == (
+        "invalid opcode in nst_stream_accept"
     )
-    assert of("[ 1.0] Oops: invalid opcode: 0000 [#1] PREEMPT SMP") == "Oops: invalid opcode"
 
 
 def test_replies_are_parsed() -> None:

@@ -1,0 +1,67 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reading 272 console logs of which the titles, types and frames are known.
+
+The corpus is syzkaller's (corpus/NOTICE); the truth is each log's first report.
+"""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fuzz.triage.read import Report, read
+
+CORPUS = Path(__file__).parent / "corpus"
+CASES: list[dict[str, Any]] = json.loads((CORPUS / "index.json").read_text())["cases"]
+GUILTY: list[dict[str, Any]] = json.loads((CORPUS / "guilty.json").read_text())["cases"]
+
+
+@pytest.fixture(scope="module")
+def predicted() -> dict[str, list[Report]]:
+    return {case["id"]: read((CORPUS / case["file"]).read_bytes()) for case in CASES}
+
+
+def test_first_reports(predicted: dict[str, list[Report]]) -> None:
+    right: Counter[str] = Counter()
+    bases: Counter[str] = Counter()
+    wrong = []
+    for case in CASES:
+        reports = predicted[case["id"]]
+        if not case["expect_crash"]:
+            assert not reports, f"{case['id']}: {reports[0].title}"
+            right["strict"] += 1
+            continue
+        assert reports, f"{case['id']}: no report, but {case['title']}"
+        first = reports[0]
+        hits = {
+            "title": first.title == case["title"],
+            "type": first.type == case["type"],
+            "corrupted": bool(first.corrupted) == case["corrupted"],
+            "alts": sorted(first.alt_titles) == sorted(case["alt_titles"]),
+        }
+        hits["strict"] = hits["title"] and hits["type"] and hits["corrupted"]
+        if case["frame"]:
+            bases["frame"] += 1
+            right["frame"] += first.frame == case["frame"]
+        if not hits["strict"]:
+            wrong.append(f"{case['id']}: {case['title']} is called {first.title}")
+        right.update(name for name, hit in hits.items() if hit)
+    positives = sum(case["expect_crash"] for case in CASES)
+    least = {"title": 0.98, "type": 0.99, "corrupted": 0.98, "alts": 0.98, "frame": 0.98}
+    for name, share in least.items():
+        assert right[name] >= share * (bases[name] or positives), (name, wrong)
+    assert right["strict"] >= 0.98 * len(CASES), wrong
+
+
+def test_guilty_files() -> None:
+    wrong = [
+        (case["id"], case["guilty_file"])
+        for case in GUILTY
+        if [one.guilty_file for one in read((CORPUS / case["file"]).read_bytes())[:1]]
+        != [case["guilty_file"]]
+    ]
+    assert len(wrong) <= 0.1 * len(GUILTY), wrong
