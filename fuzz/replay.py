@@ -58,7 +58,7 @@ def replay(
     )
     with lab:
         try:
-            lab.grow_old(max(_needed_age(one) for one in (case, *before)))
+            lab.grow_old(max(needed_age(one) for one in (case, *before)))
             for earlier in before:
                 lab.set_clock(earlier.earliest)
                 lab.execute(earlier.script)
@@ -85,8 +85,8 @@ def replay(
     )
 
 
-def _needed_age(case: StoredCase) -> int:
-    """How old the replay tables must be so that they refuse no more than they did, ns.
+def needed_age(case: StoredCase) -> int:
+    """How old the replay tables must be to refuse no more of a case than they did, ns.
 
     What was sealed before the tables were made is refused (specification, section 9), and a
     fresh guest's tables are younger than those that the case met.

@@ -1,0 +1,122 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Trying cases out: each in a fresh guest, at the time that it was made for."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from types import TracebackType
+from typing import Self
+
+from fuzz.finding import Finding, FindingKind
+from fuzz.guest.errors import GuestError
+from fuzz.guest.kernel import Kernel
+from fuzz.lab import Lab, Lost
+from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.replay import needed_age
+from fuzz.store import StoredCase
+from fuzz.triage.read import Report, read
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a trial showed: a finding, or nothing."""
+
+    finding: Finding | None
+
+    @property
+    def report(self) -> Report | None:
+        """The kernel's report, if it made one."""
+        return report_of(self.finding) if self.finding else None
+
+    def same(self, wanted: Finding) -> bool:
+        """Whether it is the finding that was wanted, if under another of its names."""
+        if self.finding is None or self.finding.kind is not wanted.kind:
+            return False
+        return bool(names_of(self.finding) & names_of(wanted))
+
+
+def report_of(finding: Finding) -> Report | None:
+    """The first kernel report of a finding; `None` if there is none."""
+    reports = read(finding.log.encode()) if finding.log else []
+    return reports[0] if reports else None
+
+
+def names_of(finding: Finding) -> set[str]:
+    """A finding's title and alternative titles, as they read today."""
+    report = report_of(finding) if finding.kind is FindingKind.CRASH else None
+    if report is None or report.frame == "corrupted":
+        return {finding.title}
+    return {report.title, *report.alt_titles}
+
+
+class Bench:
+    """A guest for trials. Use as a context manager."""
+
+    def __init__(
+        self, kernel: Kernel, *, module: Path, keybox: Path, dgram_sessions: int | None
+    ) -> None:
+        """Describe it; the first trial boots the guest."""
+        self._scratch = tempfile.TemporaryDirectory(prefix="nst-triage-")
+        self._lab = Lab(
+            kernel,
+            module=module,
+            keybox=keybox,
+            workdir=Path(self._scratch.name),
+            dgram_sessions=dgram_sessions,
+        )
+        self._state = "off"
+        self.keybox = self._lab.keybox
+        self.trials = 0
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+    ) -> None:
+        if self._state != "off":
+            self._lab.__exit__(kind, error, trace)
+        self._scratch.cleanup()
+
+    def trial(self, case: StoredCase, before: Sequence[StoredCase] = ()) -> Outcome:
+        """Send the cases before and then the case, to a guest that has seen nothing yet.
+
+        Raises:
+            GuestError: the guest does not come up.
+            ScriptError: a case is damaged.
+        """
+        self.trials += 1
+        self._freshen()
+        lab, current = self._lab, Current(case.name, case.id)
+        try:
+            lab.grow_old(max(needed_age(one) for one in (case, *before)))
+            for one in (*before, case):
+                lab.set_clock(one.earliest)
+                execution = lab.execute(one.script)
+            current.execution = execution
+        except Lost as error:
+            current.lost = str(error)
+        for oracle in (
+            ConsoleOracle(lambda: current, lab),
+            LivenessOracle(lambda: current, lab),
+            VerdictOracle(lambda: current),
+        ):
+            oracle.post_send()
+        return Outcome(current.finding)
+
+    def _freshen(self) -> None:
+        if self._state == "off":
+            self._lab.__enter__()
+            self._state = "used"
+            return
+        try:
+            self._lab.restart()
+        except GuestError:
+            # A busy machine may take too long once.
+            self._lab.restart()

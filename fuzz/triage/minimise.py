@@ -1,0 +1,278 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Making a case small: fewest records, plainest headers, shortest bytes, fewest segments.
+
+Each step is kept only if the same title comes again. Records are taken apart and
+sealed anew, so that they still verify when they are smaller.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import dataclass, replace
+
+from fuzz.finding import Finding
+from fuzz.script import unpack
+from fuzz.store import StoredCase
+from fuzz.triage.bench import Bench
+from fuzz.triage.records import (
+    Connection,
+    Datagram,
+    Exchange,
+    Piece,
+    Raw,
+    Sealed,
+    exchanges_of,
+    records,
+    script_of,
+)
+from nst_scapy.header import HEADER_LEN, Header, make_nonce
+
+_REPEATS = 2
+"""Trials after which a step that did not show the finding is given up, if the finding is
+one that does not come every time."""
+
+
+@dataclass(frozen=True)
+class Minimised:
+    """What is left of a case.
+
+    Attributes:
+        case: the case, with its script made small.
+        before: what is still needed before it.
+        exchanges: the case as what it means.
+        trials: that it took.
+        complete: no step was left untried for want of trials.
+    """
+
+    case: StoredCase
+    before: list[StoredCase]
+    exchanges: list[Exchange]
+    trials: int
+    complete: bool
+
+    @property
+    def records(self) -> int:
+        """How many records it sends."""
+        return records(self.exchanges)
+
+
+class _OutOfTrials(Exception):
+    pass
+
+
+class Minimiser:
+    """Makes one case small."""
+
+    def __init__(
+        self,
+        bench: Bench,
+        wanted: Finding,
+        *,
+        trials: int,
+        flaky: bool,
+        say: Callable[[str], None] = lambda _: None,
+    ) -> None:
+        """`trials` is how many may be made; `flaky`: the finding does not come every time."""
+        self._bench = bench
+        self._wanted = wanted
+        self._left = trials
+        self._limit = trials
+        self._repeats = _REPEATS if flaky else 1
+        self._say = say
+
+    def run(self, case: StoredCase, before: Sequence[StoredCase]) -> Minimised:
+        """Make a case small.
+
+        Raises:
+            GuestError: a guest does not come up.
+        """
+        self._case, self._before = case, list(before)
+        self._exchanges = exchanges_of(unpack(case.script), self._bench.keybox)
+        complete = True
+        try:
+            self._drop_history()
+            while self._pass():
+                pass
+        except _OutOfTrials:
+            complete = False
+        script = script_of(self._exchanges, self._bench.keybox)
+        return Minimised(
+            replace(case, script=script),
+            self._before,
+            self._exchanges,
+            self._limit - self._left,
+            complete,
+        )
+
+    def _drop_history(self) -> None:
+        """Halve what is sent before, from either end, as long as the finding stays."""
+        size = len(self._before)
+        while self._before and size:
+            size = max(1, size // 2) if size > 1 else 1
+            for start in range(0, len(self._before), size):
+                fewer = self._before[:start] + self._before[start + size :]
+                if self._shows(self._exchanges, fewer):
+                    self._say(f"{len(fewer)} cases before it are enough")
+                    self._before = fewer
+                    break
+            else:
+                if size == 1:
+                    return
+                size //= 2
+
+    def _pass(self) -> bool:
+        """Try every kind of step once; whether a round more may find anything."""
+        before = self._exchanges
+        for smaller in (self._fewer, self._plainer, self._shorter, self._joined):
+            while any(self._keep(candidate) for candidate in smaller(self._exchanges)):
+                pass
+        return self._exchanges != before and records(self._exchanges) < records(before)
+
+    def _keep(self, candidate: list[Exchange]) -> bool:
+        if candidate == self._exchanges or not self._shows(candidate, self._before):
+            return False
+        self._exchanges = candidate
+        size = len(script_of(candidate, self._bench.keybox))
+        self._say(f"{records(candidate)} records, {size} bytes")
+        return True
+
+    def _shows(self, exchanges: list[Exchange], before: list[StoredCase]) -> bool:
+        case = replace(self._case, script=script_of(exchanges, self._bench.keybox))
+        for _ in range(self._repeats):
+            if not self._left:
+                raise _OutOfTrials
+            self._left -= 1
+            if self._bench.trial(case, before).same(self._wanted):
+                return True
+        return False
+
+    # The steps: each yields candidates, the boldest first.
+
+    def _fewer(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
+        """Without some of the exchanges, or of a connection's records."""
+        for size in _halvings(len(exchanges)):
+            for start in range(0, len(exchanges), size):
+                rest = exchanges[:start] + exchanges[start + size :]
+                if rest:
+                    yield rest
+        for index, one in enumerate(exchanges):
+            if not isinstance(one, Connection):
+                continue
+            for size in _halvings(len(one.pieces)):
+                for start in range(0, len(one.pieces), size):
+                    pieces = one.pieces[:start] + one.pieces[start + size :]
+                    if pieces:
+                        yield _with(exchanges, index, replace(one, pieces=pieces, cuts=()))
+
+    def _plainer(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
+        """With ordinary values in headers: first everywhere, then field by field."""
+        now = self._case.earliest
+        for index, at, piece in _pieces(exchanges):
+            if not isinstance(piece, Sealed):
+                continue
+            fields = [name for name in _ORDINARY if _ORDINARY[name](piece, now) != piece]
+            for size in _halvings(len(fields)):
+                for start in range(0, len(fields), size):
+                    plain = piece
+                    for name in fields[start : start + size]:
+                        plain = _ORDINARY[name](plain, now)
+                    yield _replaced(exchanges, index, at, plain)
+
+    def _shorter(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
+        """With less in the records."""
+        for index, at, piece in _pieces(exchanges):
+            if isinstance(piece, Sealed):
+                length, least = len(piece.plaintext), 0
+            else:
+                length = len(piece.data)
+                least = HEADER_LEN if length > HEADER_LEN else 1
+            for size in dict.fromkeys((least, min(1, length), least + 1, length // 4, length // 2)):
+                if least <= size < length:
+                    yield _replaced(exchanges, index, at, _cut(piece, size))
+
+    def _joined(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
+        """With fewer segments, and without an end."""
+        for index, one in enumerate(exchanges):
+            if isinstance(one, Connection):
+                if one.cuts:
+                    yield _with(exchanges, index, replace(one, cuts=()))
+                if len(one.cuts) > 1:
+                    yield _with(exchanges, index, replace(one, cuts=one.cuts[:1]))
+                if one.fin:
+                    yield _with(exchanges, index, replace(one, fin=False))
+
+
+def _halvings(length: int) -> Iterator[int]:
+    """All of them, half, a quarter and so on down to 1; for 1 just 1."""
+    while length:
+        yield length
+        length //= 2
+
+
+def _with(exchanges: list[Exchange], index: int, one: Exchange) -> list[Exchange]:
+    return [*exchanges[:index], one, *exchanges[index + 1 :]]
+
+
+def _pieces(exchanges: list[Exchange]) -> Iterator[tuple[int, int, Piece]]:
+    for index, one in enumerate(exchanges):
+        if isinstance(one, Datagram):
+            yield index, 0, one.piece
+        elif isinstance(one, Connection):
+            for at, piece in enumerate(one.pieces):
+                yield index, at, piece
+
+
+def _replaced(exchanges: list[Exchange], index: int, at: int, piece: Piece) -> list[Exchange]:
+    one = exchanges[index]
+    if isinstance(one, Datagram):
+        return _with(exchanges, index, replace(one, piece=piece))
+    assert isinstance(one, Connection)
+    pieces = (*one.pieces[:at], piece, *one.pieces[at + 1 :])
+    return _with(exchanges, index, replace(one, pieces=pieces, cuts=()))
+
+
+def _cut(piece: Piece, size: int) -> Piece:
+    if isinstance(piece, Raw):
+        return Raw(piece.data[:size])
+    header = piece.header
+    if header.transport_len == len(piece.plaintext):
+        header = header._replace(transport_len=size)
+    return replace(piece, header=header, plaintext=piece.plaintext[:size])
+
+
+def _no_perturbation(piece: Sealed, _now_ns: int) -> Sealed:
+    header = piece.header._replace(kpos=0, kval=0)
+    return replace(piece, header=header, params=piece.params._replace(kpos=0, kval=0))
+
+
+def _own_kid(piece: Sealed, _now_ns: int) -> Sealed:
+    """The key that it is sealed under in the header, too."""
+    return replace(piece, header=piece.header._replace(kid=piece.params.kid))
+
+
+def _first_counter(piece: Sealed, _now_ns: int) -> Sealed:
+    return _renonced(piece, piece.header.session_id, 0)
+
+
+def _renonced(piece: Sealed, session_id: int, counter: int) -> Sealed:
+    return replace(piece, header=piece.header._replace(nonce=make_nonce(session_id, counter)))
+
+
+def _true_length(piece: Sealed, _now_ns: int) -> Sealed:
+    header = piece.header._replace(transport_len=len(piece.plaintext) & 0xFFFF)
+    return replace(piece, header=header)
+
+
+def _now(piece: Sealed, now_ns: int) -> Sealed:
+    header: Header = piece.header._replace(timestamp=now_ns)
+    return replace(piece, header=header)
+
+
+_ORDINARY: dict[str, Callable[[Sealed, int], Sealed]] = {
+    "perturbation": _no_perturbation,
+    "kid": _own_kid,
+    "counter": _first_counter,
+    "transport_len": _true_length,
+    "timestamp": _now,
+}
+"""Ordinary values: what a record has whose sender is up to nothing."""
