@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running an exported reproducer where it counts: in a guest, from a clean directory."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.guest.errors import GuestError
+from fuzz.guest.hostroot import HostRootGuest, Job
+from fuzz.guest.kernel import Kernel
+from fuzz.guest.keys import test_keybox
+from fuzz.triage.read import Report, read
+
+_SECONDS = 120.0
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What a reproducer did.
+
+    Attributes:
+        reports: of the guest's kernel, in order.
+        printed: by the script.
+    """
+
+    reports: list[Report]
+    printed: str
+
+    def shows(self, names: set[str]) -> bool:
+        """Whether one of the titles, or alternative titles, is among the reports'."""
+        return any(names & {report.title, *report.alt_titles} for report in self.reports)
+
+
+def verify(script: Path, kernel: Kernel, module: Path) -> Verification:
+    """Run a script as root in a guest that has the module loaded.
+
+    It runs in a new directory that holds nothing but a copy of it.
+    """
+    with tempfile.TemporaryDirectory(prefix="nst-reproducer-") as name:
+        folder = Path(name)
+        copy = shutil.copy(script, folder)
+        log = folder / "console"
+        job = Job(
+            [sys.executable, str(copy)],
+            folder,
+            environment=dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"},
+            module=module,
+            keybox=test_keybox(),
+        )
+        output = folder / "output"
+        with output.open("wb") as out:
+            try:
+                with HostRootGuest(kernel, job, log=log) as guest:
+                    guest.run(stdin=os.open(os.devnull, os.O_RDONLY), outputs=[out.fileno()] * 2,
+                              timeout=_SECONDS)  # fmt: skip
+            except GuestError:
+                pass  # that it dies is what it is for
+        return Verification(read(log.read_bytes()), output.read_text(errors="replace"))
