@@ -3,6 +3,7 @@
 
     RUN/run.db        the database described by `SCHEMA`
     RUN/keybox        the key box of its guests, mode 0600
+    RUN/nst.ko        the module that was tested, for triage
     RUN/lock          locked while the run goes on
     RUN/CAMPAIGN/     console.log of the campaign's guests
 
@@ -34,6 +35,7 @@ from nst_scapy.verdict import Verdict
 VERSION = "1"
 DATABASE = "run.db"
 KEYBOX = "keybox"
+MODULE = "nst.ko"
 LOCK = "lock"
 
 SCHEMA = """

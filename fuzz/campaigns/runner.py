@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import random
+import shutil
 import time
 from collections import Counter
 from collections.abc import Iterator, Sequence
@@ -21,7 +22,7 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
-from fuzz.store import KEYBOX, Store
+from fuzz.store import KEYBOX, MODULE, Store
 from nst_scapy.keybox import KeyBox
 from nst_scapy.verdict import Verdict
 
@@ -100,6 +101,7 @@ def run(
     """
     keybox = store.path / KEYBOX
     run_keybox(seed).save(keybox)
+    shutil.copyfile(module, store.path / MODULE)
     ended = "stopped"
     left = limits.seconds
     found = 0

@@ -151,7 +151,8 @@ def _source(guilty: Frame | None, sources: Sequence[Path]) -> list[SourceLine]:
     if guilty is None or not guilty.line:
         return []
     for folder in sources:
-        path = folder / guilty.file
+        beside = folder / Path(guilty.file).name
+        path = beside if guilty.module and beside.is_file() else folder / guilty.file
         if path.is_file():
             lines = path.read_text(errors="replace").expandtabs(8).splitlines()
             first = max(1, guilty.line - CONTEXT)

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import click
 
-from fuzz.cli.triage._runs import bucket_in, runs_option
+from fuzz.cli.triage._runs import runs_option
 from fuzz.triage.buckets import SIMILAR, Member, similarity
 from fuzz.triage.show import frame_text
+from fuzz.triage.work import bucket_in
 
 
 @click.command(epilog="Example: nst-fuzz triage diff f6cc0b01 dec4b125")

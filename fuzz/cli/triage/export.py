@@ -9,14 +9,14 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from fuzz.cli.triage._dossier import dossier_of
-from fuzz.cli.triage._runs import buckets_in, runs_option, speaker, trial_options, work_on
+from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.bench import names_of
 from fuzz.triage.export.junit import junit
 from fuzz.triage.export.python import python_script
 from fuzz.triage.export.sarif import sarif
 from fuzz.triage.export.text import html, markdown
 from fuzz.triage.export.verify import verify
+from fuzz.triage.work import buckets_in, dossier_of, work_on
 
 
 @click.command(

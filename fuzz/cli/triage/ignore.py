@@ -7,8 +7,9 @@ from pathlib import Path
 
 import click
 
-from fuzz.cli.triage._runs import bucket_in, runs_option
+from fuzz.cli.triage._runs import runs_option
 from fuzz.triage.decisions import Decisions
+from fuzz.triage.work import bucket_in
 
 
 @click.command(

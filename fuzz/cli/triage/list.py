@@ -12,10 +12,11 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fuzz.cli.triage._runs import buckets_in, runs_option
+from fuzz.cli.triage._runs import runs_option
 from fuzz.triage.buckets import Bucket
 from fuzz.triage.results import Result
 from fuzz.triage.understand import understand
+from fuzz.triage.work import buckets_in
 
 
 @click.command(

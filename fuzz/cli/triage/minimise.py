@@ -11,12 +11,13 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from fuzz.cli.triage._runs import runs_option, speaker, trial_options, work_on
+from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.export.dossier import describe
 from fuzz.triage.minimise import Minimiser
 from fuzz.triage.records import Connection, Datagram
 from fuzz.triage.reproduce import reproduce
 from fuzz.triage.results import Result
+from fuzz.triage.work import work_on
 
 
 @click.command(

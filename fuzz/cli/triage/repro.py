@@ -11,9 +11,10 @@ from pathlib import Path
 import click
 from rich.console import Console
 
-from fuzz.cli.triage._runs import runs_option, speaker, trial_options, work_on
+from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.reproduce import reproduce
 from fuzz.triage.results import Result
+from fuzz.triage.work import work_on
 
 
 @click.command(

@@ -10,9 +10,9 @@ import click
 from rich.console import Console
 from rich.markup import escape
 
-from fuzz.cli.triage._dossier import dossier_of
-from fuzz.cli.triage._runs import runs_option, trial_options, work_on
+from fuzz.cli.triage._runs import runs_option, trial_options
 from fuzz.triage.show import show
+from fuzz.triage.work import dossier_of, work_on
 
 
 @click.command(epilog="Examples: nst-fuzz triage show f6cc0b01 | nst-fuzz triage show f6 --json")
