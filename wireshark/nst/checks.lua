@@ -10,6 +10,7 @@ local time = use("time")
 local M = {}
 
 local has = H.has
+local NEVER = ("\0"):rep(8)
 
 -- Every verdict, in the order of the checks.
 M.VERDICTS = {
@@ -48,7 +49,8 @@ function M.stream_form(header, to_acceptor)
 end
 
 function M.perturbation(header)
-  if header.kpos > H.MAX_KPOS or (header.kpos == 0) ~= (header.kval == 0) then return "PERTURB" end
+  local kpos, kval = H.perturbation(header)
+  if kpos > H.MAX_KPOS or (kpos == 0) ~= (kval == 0) then return "PERTURB" end
 end
 
 function M.kid(header, box)
@@ -61,8 +63,7 @@ end
 
 -- The only Floor that an observer has is 0.
 function M.floor(header)
-  local timestamp = H.timestamp(header)
-  if timestamp.s == 0 and timestamp.ns == 0 then return "REPLAY" end
+  if header.raw:sub(9, 16) == NEVER then return "REPLAY" end
 end
 
 return M

@@ -56,19 +56,20 @@ end
 -- A sink for the reassembler's pieces. What they complete is judged at stamp, or if that
 -- is nil, at the segment that they came in.
 function Direction:sink(stamp, out)
-  local findings = {}
   return function(kind, value, offset, came)
-    self.stream:feed(kind, value, offset, came.frame, stamp or came, findings)
-    self:emit(findings, out)
+    self.stream:feed(kind, value, offset, came.frame, stamp or came, out)
   end
 end
 
--- Move findings to out, with their direction.
-function Direction:emit(findings, out)
-  for i = 1, #findings do
-    findings[i].direction = self
-    out[#out + 1], findings[i] = findings[i], nil
+-- Take a segment's payload and FIN.
+function Direction:segment(segment, stamp, out)
+  local reassembler, data, length = self.reassembler, segment.data, segment.length
+  local seq = first_byte(segment)
+  if not segment.fin and #data == length then
+    local offset = reassembler:follows_on(seq, length)
+    if offset then return self.stream:feed("data", data, offset, stamp.frame, stamp, out) end
   end
+  reassembler:segment(seq, data, length, segment.fin, stamp, self:sink(stamp, out))
 end
 
 -- tables(endpoint) gives the replay table of an endpoint's address.
@@ -116,14 +117,12 @@ function Connection:segment(segment, stamp, out)
     other.reassembler:lose_patience(other:sink(stamp, out))
   end
   if segment.length > 0 or segment.fin then
-    mine.reassembler:segment(first_byte(segment), segment.data, segment.length, segment.fin,
-      stamp, mine:sink(stamp, out))
+    mine:segment(segment, stamp, out)
   end
   if segment.rst then self.reset = true end
   local over = segment.rst or (mine:over() and other:over())
-  for _, direction in ipairs { other, mine } do
-    if direction.stream.waiting then self:wait(direction, stamp, over, out) end
-  end
+  if other.stream.waiting then self:wait(other, stamp, over, out) end
+  if mine.stream.waiting then self:wait(mine, stamp, over, out) end
   -- Of a connection that is over nothing more will come.
   if over then self:finish(out) end
 end
@@ -143,7 +142,7 @@ function Connection:wait(direction, stamp, over, out)
   direction.waited = direction.waited + 1
   local patient = direction.waited <= MAX_WAIT_SEGMENTS
     and stamp.frame - stream.waiting.frame <= MAX_WAIT_FRAMES and not over
-  self:proceed(direction, patient and "proceed" or "give_up_waiting", out)
+  stream[patient and "proceed" or "give_up_waiting"](stream, out)
 end
 
 function Connection:opened(segment, mine)
@@ -156,12 +155,6 @@ function Connection:opened(segment, mine)
   end
 end
 
-function Connection:proceed(direction, method, out)
-  local findings = {}
-  direction.stream[method](direction.stream, findings)
-  direction:emit(findings, out)
-end
-
 -- What is left to say when nothing more will come.
 function Connection:finish(out)
   for _, direction in ipairs(self.list) do
@@ -169,7 +162,8 @@ function Connection:finish(out)
   end
   for _, method in ipairs { "proceed", "give_up_waiting" } do
     for _, direction in ipairs(self.list) do
-      if direction.stream.waiting then self:proceed(direction, method, out) end
+      local stream = direction.stream
+      if stream.waiting then stream[method](stream, out) end
     end
   end
 end

@@ -74,9 +74,11 @@ end
 
 -- Judge one datagram; a finding as in observed_stream.lua. length is that of the UDP
 -- payload on the wire, captured what was captured of it, data that many bytes, or as many of
--- them as are needed where there is no key box; back is the socket that sent it.
-function Socket:judge(data, captured, length, stamp, back)
-  local finding = { stamp = stamp }
+-- them as are needed where there is no key box; direction.back is the socket that sent it.
+function Socket:judge(data, captured, length, stamp, direction)
+  -- Four fields from the start: a table that grows is made several times.
+  local finding = { frame = stamp.frame, direction = direction, header = nil, note = nil }
+  if stamp.time then finding.time = stamp.time end
   if length < H.LENGTH then
     finding.verdict = "SHORT"
     return finding
@@ -111,7 +113,7 @@ function Socket:judge(data, captured, length, stamp, back)
     finding.verdict = "OK"
     self:accept(header, stamp.frame)
     -- Only what is authentic was sealed by the sender; anyone can forge the rest.
-    back:sent(header, stamp.frame)
+    direction.back:sent(header, stamp.frame)
   end
   return finding
 end

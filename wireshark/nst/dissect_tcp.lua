@@ -22,16 +22,15 @@ local function payload_range()
   return payload and payload.range
 end
 
--- The segment of the packet in hand, without its data.
-local function parse(conversation, pinfo)
+-- The segment of the packet in hand, with its data.
+local function parse(conversation, pinfo, data, length)
   local header = tcp_header()
   local range = header and header.range
   if not range or range:len() < 20 then return end
-  local raw = range:raw(0, 14)
   local direction = session_module.direction(conversation, pinfo)
-  local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = raw:byte(5, 14)
+  local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = range:raw(4, 10):byte(1, 10)
   return {
-    src = direction.src, dst = direction.dst,
+    src = direction.src, dst = direction.dst, data = data, length = length,
     seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0,
     ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0,
     fin = flags % 2 == 1, syn = flags % 4 >= 2, rst = flags % 8 >= 4, is_ack = flags % 32 >= 16,
@@ -39,6 +38,12 @@ local function parse(conversation, pinfo)
 end
 
 local MAX_STREAMS = 262144
+local NOTHING = { findings = {}, offset = 0 } -- the result of a segment that has none
+
+-- A number that stands for a frame, and one of the segments in it.
+local function place(frame, stream)
+  return frame * MAX_STREAMS + stream % MAX_STREAMS
+end
 
 local Tcp = {}
 Tcp.__index = Tcp
@@ -46,16 +51,29 @@ Tcp.__index = Tcp
 function M.new(nst, fields, settings, session)
   return setmetatable({
     nst = nst, F = fields.F, E = fields.E, session = session,
-    drawer = tree_module.new(nst, fields, settings),
+    drawer = tree_module.new(nst, fields, settings, session),
+    dissected = 0, -- the last frame that dissect() was called for
     is_port = function() return false end, -- set by register.lua
   }, Tcp)
 end
 
--- Judge what the segment completes; returns the frame's result.
+-- What the end of the segment is, that no finding covers.
+local function describe_rest(result, stream, length)
+  if stream.size > 0 then
+    result.rest = math.min(stream.size, length)
+    result.have, result.need = stream.size, stream.need
+    if stream.waiting then result.need = nil end
+    if stream.searching then result.have = nil end
+  end
+end
+
+-- Judge what the segment completes; returns the frame's result, nil if there is nothing to
+-- say.
 function Tcp:judge(segment, conversation, pinfo)
   local session = self.session
-  local stamp = { frame = pinfo.number, time = udp.now() }
-  local findings = {}
+  local stamp = { frame = pinfo.number, time = session.env.box() and udp.now() }
+  local findings = self.spare or {}
+  self.spare = nil
   local observer = session.observer
   if not conversation.index then
     session:number(conversation)
@@ -65,40 +83,41 @@ function Tcp:judge(segment, conversation, pinfo)
     conversation.early = nil
   end
   local direction = observer:segment(segment, stamp, findings)
-  for _, each in ipairs(direction.connection.list) do session.conversation_of[each] = conversation end
-  local reassembler, stream = direction.reassembler, direction.stream
-  local result = { findings = findings, offset = 0 }
-  if segment.length > 0 and reassembler.base then
-    result.offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
-    local ending = result.offset + segment.length
+  if not direction.conversation then
+    for _, each in ipairs(direction.connection.list) do each.conversation = conversation end
+  end
+  local reassembler = direction.reassembler
+  -- What waits behind a hole is judged when another packet is in hand.
+  if not stamp.time and reassembler.held[1] then stamp.time = udp.now() end
+  local length, offset = segment.length, 0
+  local held, rest
+  if length > 0 and reassembler.base then
+    offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
+    local ending = offset + length
     if reassembler.next < ending then
-      result.held = reassembler.held[1] and reassembler.held[1].offset - reassembler.next
+      held = reassembler.held[1] and reassembler.held[1].offset - reassembler.next
     elseif reassembler.next == ending then
-      self:describe_rest(result, stream, #segment.data)
+      rest = direction.stream.size > 0
     end
   end
-  for i = 1, #findings do
+  local count = #findings
+  if count == 0 and not (held or rest) then
+    self.spare = findings
+    return
+  end
+  local result = { findings = findings, offset = offset }
+  if held then result.held = held end
+  if rest then describe_rest(result, direction.stream, #segment.data) end
+  for i = 1, count do
     local finding = findings[i]
     session:note(finding, conversation)
     -- What others sent shows up here when it turns out not to come, or to be answered.
     if finding.direction ~= direction then finding.sender = finding.direction.src end
     if finding.came == stamp.frame and finding.direction == direction then
-      finding.at, finding.size, finding.bytes = finding.start - result.offset, #finding.bytes, nil
+      finding.size, finding.bytes = #finding.bytes, nil
     end
   end
   return result
-end
-
--- What the end of the segment is, that no finding covers.
-function Tcp:describe_rest(result, stream, length)
-  result.skipped = stream.skipped - (stream.skipped_shown or 0)
-  stream.skipped_shown = stream.skipped
-  if stream.size > 0 then
-    result.rest = math.min(stream.size, length)
-    result.have, result.need = stream.size, stream.need
-    if stream.waiting then result.need = nil end
-    if stream.searching then result.have = nil end
-  end
 end
 
 -- What to say of bytes that no finding covers, nil if there are none.
@@ -120,15 +139,22 @@ end
 -- Draw a result; tvb is the segment's payload, nil if it has none.
 function Tcp:draw(tree, tvb, result, pinfo)
   local findings = result.findings
+  local count = #findings
   local text = tvb and rest_text(result)
-  if #findings > 0 or tvb then
-    tree_module.columns(pinfo, findings, text or #findings == 0 and "[nothing new]" or nil)
+  if count == 1 and not text then
+    tree_module.columns(pinfo, tree_module.summary(findings[1]))
+  elseif count > 0 or tvb then
+    local words = {}
+    for i = 1, count do words[i] = tree_module.summary(findings[i]) end
+    if text or count == 0 then words[count + 1] = text or "[nothing new]" end
+    tree_module.columns(pinfo, table.concat(words, ", "))
   end
-  for i = 1, #findings do
+  local captured = tvb and tvb:len()
+  for i = 1, count do
     local finding = findings[i]
-    local at, size = finding.at, finding.size
-    local here = tvb and at and at >= 0 and size > 0 and at + size <= tvb:len()
-    self.drawer:record(tree, here and tvb(at, size) or nil, finding, pinfo)
+    local size, at = finding.size, finding.start - result.offset
+    local here = tvb and size and at >= 0 and size > 0 and at + size <= captured
+    self.drawer:record(tree, here and tvb or nil, finding, pinfo, at, size)
   end
   if text then self:draw_rest(tree, tvb, result, text) end
 end
@@ -149,20 +175,21 @@ end
 function Tcp:dissect(tvb, pinfo, tree)
   if self.late then return self:draw_late(pinfo, tree) end
   local stream = tcp_stream()
-  local session = self.session
+  local session, number = self.session, pinfo.number
+  self.dissected = number
   if not stream then session:fresh(pinfo, false) end
-  if not stream or udp.quoted() then
+  if not stream or pinfo.in_error_pkt then
     tree:add(self.nst, tvb())
     return tvb:len()
   end
-  local key = M.key(pinfo, stream)
+  local id = stream.value
+  local key = place(number, id)
   local result = session.segments[key]
-  if not result and session:fresh(pinfo, true) then
-    local conversation = session:conversation("tcp", stream.value, pinfo)
-    local segment = parse(conversation, pinfo)
+  if result == nil and session:fresh(pinfo, true) then
+    local conversation = session:conversation("tcp", id, pinfo)
+    local segment = parse(conversation, pinfo, tvb:raw(), tvb:reported_len())
     if not segment then return 0 end
-    segment.data, segment.length = tvb:raw(), tvb:reported_len()
-    result = self:judge(segment, conversation, pinfo)
+    result = self:judge(segment, conversation, pinfo) or NOTHING
     session.segments[key] = result
   end
   if result then
@@ -180,29 +207,27 @@ function Tcp:draw_late(pinfo, tree)
   return 0
 end
 
--- Any other segment of an NST connection, or that may become one. What there is to show
--- is left in late, for the protocol's own dissector.
-function Tcp:post(pinfo)
-  local stream = tcp_stream()
-  if not stream then return end
+-- Any other segment of an NST connection, or that may become one; stream is its tcp.stream.
+-- What there is to show is left in late, for the protocol's own dissector.
+function Tcp:post(pinfo, stream)
   local session = self.session
-  local key = M.key(pinfo, stream)
+  local id = stream.value
+  local key = place(pinfo.number, id)
   local result = session.segments[key]
   if result then
     self.late = result.late and result or nil
     return
   end
   if not session:fresh(pinfo, true) or udp.quoted() then return end
-  local conversation = session:conversation("tcp", stream.value, pinfo)
+  local conversation = session:conversation("tcp", id, pinfo)
   local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
-  local segment = parse(conversation, pinfo)
-  if not segment then return end
   local length, payload = tcp_length(), payload_range()
-  segment.length = length and length.value or 0
-  segment.data = payload and payload:raw() or ""
+  local segment = parse(conversation, pinfo, payload and payload:raw() or "",
+    length and length.value or 0)
+  if not segment then return end
   if known then
     result = self:judge(segment, conversation, pinfo)
-    if #result.findings > 0 or result.rest or result.held then
+    if result then
       result.late = true
       session.segments[key] = result
       self.late = result
@@ -213,15 +238,4 @@ function Tcp:post(pinfo)
       { segment = segment, stamp = { frame = pinfo.number, time = udp.now() } })
   end
 end
-
--- What stands for a frame, and one of the segments in it.
-function M.key(pinfo, stream)
-  return pinfo.number * MAX_STREAMS + stream.value % MAX_STREAMS
-end
-
--- Whether the packet in hand is one for post().
-function M.here()
-  return tcp_stream()
-end
-
 return M

@@ -9,7 +9,7 @@ local session_module = use("session")
 local tree_module = use("tree")
 local M = {}
 
-local udp_stream, udp_length = Field.new("udp.stream"), Field.new("udp.length")
+local udp_stream = Field.new("udp.stream")
 local epoch_time = Field.new("frame.time_epoch")
 local icmp, icmpv6 = Field.new("icmp"), Field.new("icmpv6")
 
@@ -19,7 +19,7 @@ function M.now()
   return { s = at.secs, ns = at.nsecs }
 end
 
--- Whether the packet is one that an ICMP error quotes.
+-- Whether the frame holds ICMP, which may quote a packet.
 function M.quoted()
   return icmp() or icmpv6()
 end
@@ -39,7 +39,9 @@ Udp.__index = Udp
 function M.new(nst, fields, settings, session)
   return setmetatable({
     nst = nst, E = fields.E, session = session,
-    drawer = tree_module.new(nst, fields, settings),
+    drawer = tree_module.new(nst, fields, settings, session),
+    stamp = { frame = nil, time = nil }, -- that of the packet in hand
+    dissected = 0, -- the last frame that dissect() was called for
     is_port = function() return false end, -- set by register.lua
   }, Udp)
 end
@@ -56,10 +58,9 @@ function Udp:judge(conversation, direction, data, captured, length, pinfo)
   local session = self.session
   if not conversation.index then session:number(conversation) end
   if not direction.socket then session.observer:sockets(conversation) end
-  local stamp = { frame = pinfo.number }
-  if session.env.box() then stamp.time = M.now() end
-  local finding = direction.socket:judge(data, captured, length, stamp, direction.back)
-  finding.direction = direction
+  local stamp = self.stamp
+  stamp.frame, stamp.time = pinfo.number, session.env.box() and M.now()
+  local finding = direction.socket:judge(data, captured, length, stamp, direction)
   session:note(finding, conversation)
   return finding
 end
@@ -80,34 +81,33 @@ end
 -- Dissect one datagram; returns how many bytes were taken.
 function Udp:dissect(tvb, pinfo, tree)
   if self.late then return self:draw_late(pinfo, tree) end
-  local stream = udp_stream()
-  if not stream then self.session:fresh(pinfo, false) end
-  if not stream or M.quoted() then return self:header_only(tvb, tree) end
-  local conversation, direction = self:ends(stream, pinfo)
-  if multicast(direction, pinfo) then
-    pinfo.cols.protocol, pinfo.cols.info = "NST", "[multicast]"
-    return self:header_only(tvb, tree, self.E.multicast)
-  end
-  local results = self.session.datagrams
-  local key = pinfo.number * MAX_OFFSET + tvb:offset() % MAX_OFFSET
+  local session, number, captured = self.session, pinfo.number, tvb:len()
+  self.dissected = number
+  local results, key = session.datagrams, number * MAX_OFFSET + tvb:offset() % MAX_OFFSET
   local finding = results[key]
   if not finding then
-    if not self.session:fresh(pinfo, true) then return self:header_only(tvb, tree) end
-    local captured = tvb:len()
-    local wanted = self.session.env.box() and captured or math.min(captured, H.LENGTH)
+    local stream = udp_stream()
+    if not stream then session:fresh(pinfo, false) end
+    if not stream or pinfo.in_error_pkt then return self:header_only(tvb, tree) end
+    local conversation, direction = self:ends(stream, pinfo)
+    if multicast(direction, pinfo) then
+      tree_module.columns(pinfo, "[multicast]")
+      return self:header_only(tvb, tree, self.E.multicast)
+    end
+    if not session:fresh(pinfo, true) then return self:header_only(tvb, tree) end
+    local wanted = (captured <= H.LENGTH or session.env.box()) and captured or H.LENGTH
     local data = wanted > 0 and tvb:raw(0, wanted) or ""
     finding = self:judge(conversation, direction, data, captured, tvb:reported_len(), pinfo)
     results[key] = finding
   end
-  tree_module.columns(pinfo, { finding })
-  self.drawer:record(tree, tvb(), finding, pinfo)
-  return tvb:len()
+  tree_module.columns(pinfo, tree_module.summary(finding))
+  self.drawer:record(tree, tvb, finding, pinfo, 0, captured)
+  return captured
 end
 
--- A datagram without payload, which Wireshark hands to nobody. What there is to show is
--- left in late, for the protocol's own dissector.
-function Udp:post(pinfo)
-  local length = udp_length()
+-- A datagram without payload, which Wireshark hands to nobody; length is its udp.length.
+-- What there is to show is left in late, for the protocol's own dissector.
+function Udp:post(pinfo, length)
   if length.value ~= 8 or M.quoted()
     or not (self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)) then
     return
@@ -128,14 +128,9 @@ end
 function Udp:draw_late(pinfo, tree)
   local finding = self.late
   self.late = nil
-  tree_module.columns(pinfo, { finding })
+  tree_module.columns(pinfo, tree_module.summary(finding))
   self.drawer:record(tree, nil, finding, pinfo)
   return 0
-end
-
--- Whether the packet in hand is one for post().
-function M.here()
-  return udp_length()
 end
 
 return M

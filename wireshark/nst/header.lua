@@ -7,6 +7,8 @@ if not use then return end
 local time = use("time")
 local M = {}
 
+local byte = string.byte
+
 M.LENGTH = 48
 M.PREFIX = 5 -- bytes of a stream record after which checks 2 and 3 are made
 M.MAGIC = "\190\239\019\055"
@@ -33,26 +35,29 @@ function M.body_length(header)
 end
 
 -- The header at position at (1-based) of data, which holds 48 bytes from there.
--- session is a number of 48 bits; so is params, which stands for the key parameters.
+-- session is a number of 48 bits; params is one that stands for the key parameters.
+-- It has no more fields than these eight: a ninth would double what each record takes.
 function M.parse(data, at)
   local raw = #data == 48 and data or data:sub(at, at + 47)
-  local version, cipher_id, length_high, length_low = raw:byte(5, 8)
-  local s5, s4, s3, s2, s1, s0, counter_high, counter_low = raw:byte(17, 24)
-  local kpos, kval, kid_high, kid_low, f3, f2, f1, f0 = raw:byte(41, 48)
+  local cipher_id, length_high, length_low = byte(raw, 6, 8)
+  local s5, s4, s3, s2, s1, s0, counter_high, counter_low = byte(raw, 17, 24)
+  local kpos, kval, kid_high, kid_low, f3, f2, f1, f0 = byte(raw, 41, 48)
   local kid = kid_high * 256 + kid_low
   return {
     raw = raw,
-    version = version,
     cipher_id = cipher_id,
     length = length_high * 256 + length_low,
     session = ((((s5 * 256 + s4) * 256 + s3) * 256 + s2) * 256 + s1) * 256 + s0,
     counter = counter_high * 256 + counter_low,
-    kpos = kpos,
-    kval = kval,
     kid = kid,
     params = ((cipher_id * 65536 + kid) * 256 + kpos) * 256 + kval,
     flags = ((f3 * 256 + f2) * 256 + f1) * 256 + f0,
   }
+end
+
+-- kpos and kval.
+function M.perturbation(header)
+  return byte(header.raw, 41, 42)
 end
 
 -- The 16 bytes of the token.
@@ -62,13 +67,8 @@ end
 
 -- A string that stands for the record's epoch: session and key parameters.
 function M.epoch(header)
-  local epoch = header.epoch_id
-  if not epoch then
-    local raw = header.raw
-    epoch = raw:sub(17, 22) .. raw:sub(6, 6) .. raw:sub(41, 44)
-    header.epoch_id = epoch
-  end
-  return epoch
+  local raw = header.raw
+  return raw:sub(17, 22) .. raw:sub(6, 6) .. raw:sub(41, 44)
 end
 
 -- Whether the header has this flag, one of the four above.
@@ -78,12 +78,7 @@ end
 
 -- When the record was sealed.
 function M.timestamp(header)
-  local timestamp = header.timestamp
-  if not timestamp then
-    timestamp = time.from_bytes(header.raw:byte(9, 16))
-    header.timestamp = timestamp
-  end
-  return timestamp
+  return time.from_bytes(byte(header.raw, 9, 16))
 end
 
 -- The header with a zero token.

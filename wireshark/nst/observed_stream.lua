@@ -2,9 +2,10 @@
 -- One direction of a captured stream, from bytes to records to verdicts (specification,
 -- section 8, Observers). nst_scapy/observed_stream.py is the model, and says why.
 --
--- A finding is { verdict = a name, or nil for unverified; stamp; header; bytes = what is
--- there of the record; start = its stream offset; came = the one frame that they all came
--- in, or nil; plaintext; note; earlier = a frame }.
+-- A finding is { verdict = a name, or nil for unverified; frame; time = when that was
+-- captured, if it is known; header; direction; bytes = what is there of the record; start =
+-- its stream offset; came = the one frame that they all came in, or nil; plaintext; note;
+-- earlier = a frame }.
 
 local use = ...
 if not use then return end
@@ -21,6 +22,17 @@ local FIRST, PERHAPS_FIRST, NEXT, UNKNOWN, FAILED, CLOSED, DONE =
 local Stream = {}
 Stream.__index = Stream
 
+-- A finding on a record that begins at stream offset start, so far without what it says.
+function Stream:found(stamp, header, bytes, start, came)
+  -- Eight fields from the start: a table that grows is made several times.
+  local finding = {
+    frame = stamp.frame, direction = self.direction, header = header, note = nil,
+    bytes = bytes, start = start, came = came, size = nil,
+  }
+  if stamp.time then finding.time = stamp.time end
+  return finding
+end
+
 -- direction has to_acceptor(header) and settle(header); table is that of the destination.
 function M.new(env, table, direction)
   local self = setmetatable({
@@ -34,7 +46,6 @@ function M.new(env, table, direction)
     came = nil,         -- the frame that all of the buffer came in, if it is one
     skip = 0,           -- bytes to pass over to the end of a record captured in part
     queue = {}, queued = 0,
-    skipped = 0,        -- bytes passed over in search of a record
   }, Stream)
   self.peer = self
   return self
@@ -131,8 +142,8 @@ end
 -- Judge one record if enough of it is there to do so.
 function Stream:step(stamp)
   if self.place == CLOSED and self.size > 0 then
-    local finding = { verdict = "SEQUENCE", stamp = stamp, bytes = self:data(), start = self.at,
-      came = self.came }
+    local finding = self:found(stamp, nil, self:data(), self.at, self.came)
+    finding.verdict = "SEQUENCE"
     self:done()
     return finding
   end
@@ -158,7 +169,7 @@ function Stream:step(stamp)
       verdict, earlier = self:check(header, stamp)
       if self.waiting then return end
     end
-    if verdict then return self:fail(verdict, header, stamp, nil, earlier) end
+    if verdict then return self:fail(verdict, header, stamp, earlier) end
     self.header = header
   end
   return self:complete(stamp)
@@ -182,7 +193,6 @@ function Stream:find_header()
     end
     at = at + 1
   end
-  self.skipped = self.skipped + at - 1
   self:drop(at - 1)
   self.searching = not found
   return found
@@ -238,22 +248,23 @@ function Stream:complete(stamp)
   if #record > length then record = record:sub(1, length) end
   self:drop(length)
   self.header = nil
-  local finding = self:open(header, record, stamp)
-  finding.bytes, finding.start, finding.came = record, start, came
+  local finding = self:found(stamp, header, record, start, came)
+  self:open(finding, header, record, stamp)
   return finding
 end
 
-function Stream:open(header, record, stamp)
+-- Judge a whole record; what there is to say goes into the finding.
+function Stream:open(finding, header, record, stamp)
   local receiver = self.receiver
-  if not receiver then return self:unverified(header, stamp, nil, "no key box") end
+  if not receiver then return self:unverified(finding, header, stamp, nil, "no key box") end
   local body = record:sub(H.LENGTH + 1)
   if self.place == PERHAPS_FIRST then
     local first, why = self:opens_as_first(header, body)
-    if why then return self:unverified(header, stamp, nil, why) end
+    if why then return self:unverified(finding, header, stamp, nil, why) end
     if first then
       self.place, self.first_token = FIRST, H.token(header)
       local verdict, earlier = receiver:check(header, stamp)
-      if verdict then return self:fail(verdict, header, stamp, record, earlier) end
+      if verdict then return self:failed(finding, verdict, earlier) end
     else
       self.place, self.first_lost = UNKNOWN, true
     end
@@ -266,17 +277,18 @@ function Stream:open(header, record, stamp)
       local plaintext, verdict, detail = receiver:open(header, body, stamp)
       if plaintext then
         self.place = H.has(header, H.CLOSE) and CLOSED or NEXT
-        return { verdict = "OK", stamp = stamp, header = header, plaintext = plaintext }
+        finding.verdict, finding.plaintext = "OK", plaintext
+        return
       end
-      if not verdict then return self:unverified(header, stamp, nil, detail) end
-      return self:fail(verdict, header, stamp, record, detail)
+      if not verdict then return self:unverified(finding, header, stamp, nil, detail) end
+      return self:failed(finding, verdict, detail)
     end
     self.unbound = false
     note = "the initiator's first record was not captured"
   end
   local epoch, why = self.env.epoch(self.env.box(), header)
-  if not epoch then return self:unverified(header, stamp, nil, why) end
-  return self:unverified(header, stamp, epoch:decrypt(header, body), note)
+  if not epoch then return self:unverified(finding, header, stamp, nil, why) end
+  self:unverified(finding, header, stamp, epoch:decrypt(header, body), note)
 end
 
 -- Whether the token says that this is the first record of its direction; or nil and why
@@ -294,8 +306,8 @@ function Stream:opens_as_first(header, body)
   return verdict ~= "AUTH"
 end
 
--- The finding on a whole record without a verdict; the next one follows it.
-function Stream:unverified(header, stamp, plaintext, note)
+-- A whole record without a verdict; the next one follows it.
+function Stream:unverified(finding, header, stamp, plaintext, note)
   if self.place == FAILED then
     self.searching = true
   elseif H.has(header, H.CLOSE) then
@@ -304,20 +316,23 @@ function Stream:unverified(header, stamp, plaintext, note)
     self.place = NEXT
     if self.receiver then self.receiver:resume(header, stamp) end
   end
-  return { stamp = stamp, header = header, plaintext = plaintext, note = note }
+  finding.note = note
+  if plaintext then finding.plaintext = plaintext end
 end
 
--- The one verdict other than OK that the direction gets. record is nil if its bytes are
--- still in the buffer.
-function Stream:fail(verdict, header, stamp, record, earlier)
+-- The one verdict other than OK that the direction gets.
+function Stream:failed(finding, verdict, earlier)
   self.place, self.searching = FAILED, true
-  local finding = { verdict = verdict, stamp = stamp, header = header, earlier = earlier,
-    bytes = record, start = self.at, came = self.came }
-  if not record then
-    finding.bytes = header and header.raw or self:data()
-    local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
-    self:drop(known and H.LENGTH or 1)
-  end
+  finding.verdict, finding.earlier = verdict, earlier
+end
+
+-- The finding on a record, the bytes of which are still in the buffer.
+function Stream:fail(verdict, header, stamp, earlier)
+  local bytes = header and header.raw or self:data()
+  local finding = self:found(stamp, header, bytes, self.at, self.came)
+  self:failed(finding, verdict, earlier)
+  local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
+  self:drop(known and H.LENGTH or 1)
   return finding
 end
 
@@ -328,8 +343,9 @@ function Stream:lose(length, stamp, out)
   if header then
     self.skip = H.LENGTH + H.body_length(header) - at_hand
     if self.place ~= FAILED then
-      out[#out + 1] = { stamp = stamp, header = header, bytes = self:data(), start = self.at,
-        came = self.came, note = "a part of it was not captured" }
+      local finding = self:found(stamp, header, self:data(), self.at, self.came)
+      finding.note = "a part of it was not captured"
+      out[#out + 1] = finding
     end
   end
   self.header = nil
@@ -350,8 +366,9 @@ function Stream:ended(stamp, out)
   -- Behind a gap the CLOSE may have been in it, unless a record is cut in two.
   local sure = place == FIRST or place == NEXT or self.header
   if self.env.box() and not judged and sure and not self.searching then
-    out[#out + 1] = { verdict = "TRUNCATED", stamp = stamp, header = self.header,
-      bytes = self:data(), start = self.at, came = self.came }
+    local finding = self:found(stamp, self.header, self:data(), self.at, self.came)
+    finding.verdict = "TRUNCATED"
+    out[#out + 1] = finding
   end
   self:done()
 end

@@ -58,6 +58,18 @@ function Reassembler:acknowledge(ack)
   return #self.held > 0
 end
 
+-- Take length bytes that nothing is to be done about but to give them out at once: as
+-- nearly all do, they follow on, and nothing waits for them. Returns their stream offset, or
+-- nil if they are for segment().
+function Reassembler:follows_on(seq, length)
+  local offset = self.next
+  if not self.base or self.fin or self.held[1] or (self.base + offset) % 4294967296 ~= seq then
+    return
+  end
+  self.next, self.patience = offset + length, PATIENCE
+  return offset
+end
+
 -- Take a segment of length bytes, the first ones of which are data. sink(kind, value,
 -- offset, stamp) takes the pieces: "data" and a string, "missing" and a length, or "end";
 -- with the stamp of the segment that it was captured in (for a hole, that ends it).
@@ -66,10 +78,6 @@ function Reassembler:segment(seq, data, length, fin, stamp, sink)
   local offset = self:offset(seq)
   if self.ended or offset - self.next > MAX_AHEAD then return end
   if fin and not self.fin then self.fin, self.fin_stamp = offset + length, stamp end
-  if offset == self.next and #self.held == 0 and not self.fin and #data == length then
-    self.next, self.patience = offset + length, PATIENCE
-    return sink("data", data, offset, stamp)
-  end
   if length > 0 and offset + length > self.next then
     local held = self.held
     local at = #held + 1

@@ -5,7 +5,8 @@ local use = ...
 if not use then return end
 
 local H = use("header")
-local tcp_module, udp_module = use("dissect_tcp"), use("dissect_udp")
+
+local tcp_stream, udp_length = Field.new("tcp.stream"), Field.new("udp.length")
 
 -- The numbers in a range preference, "1,3-5".
 local function numbers(text)
@@ -63,11 +64,17 @@ return function(nst, settings, tcp, udp)
   local after = Proto("nst_after", "NST segments without payload")
   local handle = Dissector.get("nst")
   function after.dissector(tvb, pinfo, tree)
-    local part = tcp_module.here() and tcp or udp_module.here() and udp
-    if part then
-      part:post(pinfo)
-      if part.late then handle:call(tvb, pinfo, tree) end
+    local number = pinfo.number
+    if tcp.dissected == number or udp.dissected == number then return end
+    local stream, length = tcp_stream(), nil
+    if stream then
+      tcp:post(pinfo, stream)
+    else
+      length = udp_length()
+      if not length then return end
+      udp:post(pinfo, length)
     end
+    if tcp.late or udp.late then handle:call(tvb, pinfo, tree) end
   end
   register_postdissector(after)
 end

@@ -35,7 +35,6 @@ function Session:reset()
   self.observer = observer.new(self.env, address)
   self.datagrams, self.segments = {}, {}    -- results by frame
   self.conversations = { tcp = {}, udp = {} } -- by Wireshark's number
-  self.conversation_of = {}                 -- by direction of a TCP connection
   self.conversation_list = {}               -- those that are NST
   self.epoch_numbers, self.epochs = {}, 0   -- session, then key parameters, to number
   self.young, self.old, self.young_count = {}, {}, 0
@@ -90,7 +89,7 @@ end
 
 -- The conversation with Wireshark's number id, made if it is new; kind is "tcp" or "udp".
 -- Its ends are remembered: to have Wireshark write addresses costs more than to parse a
--- record.
+-- record. Each end, and each direction of a TCP connection, has the conversation it is of.
 function Session:conversation(kind, id, pinfo)
   local found = self.conversations[kind][id]
   if not found then
@@ -102,6 +101,7 @@ function Session:conversation(kind, id, pinfo)
       there = { src = a, dst = b }, back = { src = b, dst = a },
     }
     if a == b then found.back = found.there end
+    found.there.conversation, found.back.conversation = found, found
     self.conversations[kind][id] = found
   end
   return found
@@ -140,15 +140,17 @@ function Session:epoch_number(header)
   return number
 end
 
--- Complete a finding for showing, and keep it with its conversation.
+-- Complete a finding for showing, and keep it with its conversation. Its header is kept as
+-- bytes: there may be millions.
 function Session:note(finding, conversation)
   local header, verdict = finding.header, finding.verdict
-  finding.conversation = conversation.index
   -- Expert information on each record would drown the rest where there is no key box.
-  finding.expert = verdict ~= "OK" and finding.note ~= "no key box"
-    or self.settings:error() ~= nil
+  if verdict ~= "OK" and finding.note ~= "no key box" or self.settings:error() then
+    finding.expert = true
+  end
   if header then
-    finding.epoch = self:epoch_number(header)
+    self:epoch_number(header)
+    finding.header = header.raw
     if verdict == "OK" then
       self.verified[header.kid] = true
     elseif verdict == "AUTH" then
@@ -169,7 +171,7 @@ function Session:finish()
   local findings = {}
   self.observer:finish(findings)
   for _, finding in ipairs(findings) do
-    self:note(finding, self.conversation_of[finding.direction])
+    self:note(finding, finding.direction.conversation)
   end
 end
 

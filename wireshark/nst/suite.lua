@@ -35,7 +35,7 @@ Epoch.__index = Epoch
 function M.derive(backend, key, header)
   local suite = H.SUITES[header.cipher_id]
   local info = "NST1" .. char(header.cipher_id) .. header.raw:sub(17, 22)
-  local hmac = backend.hmac(suite.hash, perturb(key, header.kpos, header.kval))
+  local hmac = backend.hmac(suite.hash, perturb(key, H.perturbation(header)))
   local okm = expand(hmac, info)
   local cipher = backend.cipher(suite.cipher, okm:sub(1, suite.key_length))
   return setmetatable({

@@ -50,7 +50,7 @@ local function report(session, argument)
     local verdict = finding.verdict or "unverified"
     local plaintext = finding.plaintext
     if verdict ~= "OK" then
-      out[#out + 1] = ("%s[%s, frame %d%s]"):format(indent, verdict, finding.stamp.frame,
+      out[#out + 1] = ("%s[%s, frame %d%s]"):format(indent, verdict, finding.frame,
         plaintext and "; what follows is not authentic" or "")
     end
     if plaintext and plaintext ~= "" then

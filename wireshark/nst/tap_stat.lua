@@ -30,8 +30,8 @@ local function new()
 end
 
 -- Count one finding; way is 1 for there, 2 for back.
-local function count(sums, finding, way)
-  local header = finding.header
+local function count(session, sums, finding, way)
+  local header = finding.header and H.parse(finding.header, 1)
   add(sums.verdicts, finding.verdict or "unverified")
   sums.records[way] = sums.records[way] + 1
   sums.bytes[way] = sums.bytes[way] + (finding.plaintext and #finding.plaintext or 0)
@@ -39,8 +39,9 @@ local function count(sums, finding, way)
   local suite = H.SUITES[header.cipher_id]
   add(sums.suites, suite and suite.name or ("cipher " .. header.cipher_id))
   add(sums.kids, header.kid)
-  if not sums.epochs[finding.epoch] then
-    sums.epochs[finding.epoch] = true
+  local epoch = session:epoch_number(header)
+  if not sums.epochs[epoch] then
+    sums.epochs[epoch] = true
     sums.epoch_count = sums.epoch_count + 1
   end
 end
@@ -63,8 +64,8 @@ local function report(session)
     local sums = new()
     for _, finding in ipairs(conversation.findings) do
       local way = finding.direction.src == conversation.there.src and 1 or 2
-      count(sums, finding, way)
-      count(total, finding, way)
+      count(session, sums, finding, way)
+      count(session, total, finding, way)
     end
     body[#body + 1] = ""
     body[#body + 1] = taps.title(conversation)

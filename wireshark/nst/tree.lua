@@ -10,21 +10,33 @@ local time = use("time")
 local M = {}
 
 local UNVERIFIED = "unverified"
+local SUITES, CLOSE, has = H.SUITES, H.CLOSE, H.has
 
 local epoch_time = Field.new("frame.time_epoch")
 
 -- The time of capture that goes with a finding; if it is not kept, it is this packet's.
-function M.time(stamp)
-  if stamp.time then return stamp.time end
+local function time_of(finding)
+  if finding.time then return finding.time end
   local at = epoch_time().value
   return { s = at.secs, ns = at.nsecs }
+end
+
+local bytes, parsed
+
+-- The header of a finding, nil if it has none.
+local function header_of(finding)
+  local raw = finding.header
+  if raw ~= bytes then bytes, parsed = raw, raw and H.parse(raw, 1) end
+  return parsed
 end
 
 local Drawer = {}
 Drawer.__index = Drawer
 
-function M.new(nst, fields, settings)
-  return setmetatable({ nst = nst, F = fields.F, E = fields.E, settings = settings }, Drawer)
+function M.new(nst, fields, settings, session)
+  return setmetatable({
+    nst = nst, F = fields.F, E = fields.E, settings = settings, session = session,
+  }, Drawer)
 end
 
 -- Whether anyone looks at what the tree says of NST: most fields of most packets that
@@ -36,12 +48,12 @@ end
 
 -- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
 function M.summary(finding)
-  local header, verdict = finding.header, finding.verdict or UNVERIFIED
+  local header, verdict = header_of(finding), finding.verdict or UNVERIFIED
   if not header or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
-  local suite = H.SUITES[header.cipher_id]
-  return ("%s kid %d seq %d len %d%s [%s]"):format(
-    suite and suite.name or ("cipher " .. header.cipher_id), header.kid, header.counter,
-    header.length, H.has(header, H.CLOSE) and " CLOSE" or "", verdict)
+  local suite = SUITES[header.cipher_id]
+  return (suite and suite.name or ("cipher " .. header.cipher_id)) .. " kid " .. header.kid
+    .. " seq " .. header.counter .. " len " .. header.length
+    .. (has(header, CLOSE) and " CLOSE [" or " [") .. verdict .. "]"
 end
 
 -- The header's fields; range holds its 48 bytes.
@@ -81,7 +93,7 @@ end
 
 -- What the dissector makes of the record.
 function Drawer:generated(tree, finding)
-  local F, E, header = self.F, self.E, finding.header
+  local F, E, header = self.F, self.E, header_of(finding)
   local verdict = tree:add(F.verdict, finding.verdict or UNVERIFIED):set_generated()
   if finding.verdict and finding.verdict ~= "OK" then
     if finding.hint then verdict:append_text(" (" .. finding.hint .. ")") end
@@ -92,7 +104,7 @@ function Drawer:generated(tree, finding)
   end
   if finding.earlier then tree:add(F.earlier, finding.earlier):set_generated() end
   if header then
-    local captured, sealed = M.time(finding.stamp), H.timestamp(header)
+    local captured, sealed = time_of(finding), H.timestamp(header)
     local skew = time.difference(captured, sealed)
     local item = tree:add(F.skew, NSTime.new(skew.s, skew.ns)):set_generated()
     -- Of a stream's later records no receiver asks this; of what is not NST no one does.
@@ -103,8 +115,8 @@ function Drawer:generated(tree, finding)
     end
   end
   if finding.sender then tree:add(F.sender, finding.sender):set_generated() end
-  tree:add(F.stream, finding.conversation):set_generated()
-  if finding.epoch then tree:add(F.epoch, finding.epoch):set_generated() end
+  tree:add(F.stream, finding.direction.conversation.index):set_generated()
+  if header then tree:add(F.epoch, self.session:epoch_number(header)):set_generated() end
   if finding.crypto then tree:add(F.crypto, finding.crypto):set_generated() end
   local err = self.settings:error()
   if err then tree:add_proto_expert_info(E.keybox, "Key box: " .. err) end
@@ -143,11 +155,13 @@ function Drawer:payload(record, finding, pinfo, tree)
   self:call_inner(tvb, pinfo, tree)
 end
 
--- A finding. tvb is the range of its bytes in the packet, nil if they are not in it whole.
-function Drawer:record(tree, tvb, finding, pinfo)
+-- A finding. The size bytes at position at of tvb are its own; tvb is nil if they are not
+-- all in the packet.
+function Drawer:record(tree, tvb, finding, pinfo, at, size)
   if not finding.expert and not self:wanted(tree) then
     return self:inner_only(finding, pinfo, tree)
   end
+  tvb = tvb and tvb(at, size)
   local F = self.F
   local bytes = finding.bytes
   local reassembled = not tvb and bytes and #bytes > 0
@@ -156,7 +170,7 @@ function Drawer:record(tree, tvb, finding, pinfo)
   item:append_text(", " .. M.summary(finding))
   if finding.header and tvb and tvb:len() >= H.LENGTH then
     local flags = self:header(item, tvb)
-    local names = flag_names(finding.header)
+    local names = flag_names(header_of(finding))
     if names ~= "" then flags:append_text(" (" .. names .. ")") end
     if tvb:len() > H.LENGTH then item:add(F.body, tvb(H.LENGTH)) end
   elseif tvb then
@@ -168,14 +182,10 @@ function Drawer:record(tree, tvb, finding, pinfo)
   self:payload(item, finding, pinfo, tree)
 end
 
--- The columns, for the findings of a frame; text is for one that has none.
-function M.columns(pinfo, findings, text)
-  local words = {}
-  for i = 1, #findings do words[i] = M.summary(findings[i]) end
-  if text then words[#words + 1] = text end
+-- The columns.
+function M.columns(pinfo, info)
   local cols = pinfo.cols
-  cols.protocol = "NST"
-  cols.info = #words == 1 and words[1] or table.concat(words, ", ")
+  cols.protocol, cols.info = "NST", info
 end
 
 return M
