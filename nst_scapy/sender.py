@@ -15,6 +15,7 @@ from typing import NamedTuple
 
 from .epoch import Epoch
 from .header import (
+    DGRAM,
     MAGIC,
     MAX_COUNTER,
     MAX_KPOS,
@@ -159,7 +160,7 @@ class DgramSender(_Sender):
             ValueError: the payload does not fit ``transport_len``.
         """
         epoch, counter = self._next()
-        return epoch.seal(payload, timestamp=now, counter=counter, flags=Flags.DGRAM)
+        return epoch.seal(payload, now, counter, DGRAM)
 
     def draft(self, length: int, *, now: int) -> Draft:
         """The next record for a payload of *length* bytes; its counter is used up."""

@@ -49,7 +49,7 @@ class SealRecord(Protocol):
     """Seals the records of one epoch: see :attr:`.epoch.Epoch.seal`."""
 
     def __call__(
-        self, plaintext: bytes, *, timestamp: int, counter: int, flags: int, chain: bytes = b""
+        self, plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
     ) -> bytes: ...
 
 
@@ -109,7 +109,7 @@ def _records_of(sealer: Sealer, prefix: bytes, session: bytes, keys: bytes) -> S
     """What :meth:`Sealer.seal_records` gives where making a header costs next to nothing."""
 
     def seal(
-        plaintext: bytes, *, timestamp: int, counter: int, flags: int, chain: bytes = b""
+        plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
     ) -> bytes:
         try:
             end = keys + flags.to_bytes(4)
@@ -227,7 +227,7 @@ class AesGcm(Gcm):
         encrypt, salt, ends, layouts = self._encrypt, self._salt, _Ends(keys), _layouts
 
         def seal(
-            plaintext: bytes, *, timestamp: int, counter: int, flags: int, chain: bytes = b""
+            plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
         ) -> bytes:
             length = len(plaintext)
             try:

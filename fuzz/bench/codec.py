@@ -34,10 +34,10 @@ def contests() -> Iterator[Contest]:
 
 def _of(suite: Suite, payload: bytes) -> Iterator[Contest]:
     epoch = Epoch(bytes(32), KeyParams(suite.id, 0, 1, 2), 77)
-    record = epoch.seal(payload, timestamp=_NOW, counter=3, flags=DGRAM)
+    record = epoch.seal(payload, _NOW, 3, DGRAM)
 
     def seal() -> bytes:
-        return epoch.seal(payload, timestamp=_NOW, counter=3, flags=DGRAM)
+        return epoch.seal(payload, _NOW, 3, DGRAM)
 
     def open_() -> bytes:
         return epoch.open(record)
