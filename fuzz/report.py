@@ -122,6 +122,11 @@ def summarize(store: Store) -> Summary:
     return Summary(store.path, meta, state, campaigns, store.findings())
 
 
+def summary_of(store: Store, name: str) -> CampaignSummary:
+    """The summary of one campaign that was begun."""
+    return next(_campaign(store, *row) for row in store.campaigns() if row[1] == name)
+
+
 def _campaign(store: Store, number: int, name: str, seconds: float) -> CampaignSummary:
     model: Verdicts = Counter()
     module: Verdicts = Counter()

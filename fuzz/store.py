@@ -39,8 +39,9 @@ MODULE = "nst.ko"
 LOCK = "lock"
 
 SCHEMA = """
--- What was run: version (of this schema), seed, kernel, module, started and finished
--- (seconds since 1970), ended (why the run ended; not there if it was killed).
+-- What was run: version (of this schema), seed, kernel, module, campaigns (their names),
+-- limits (of cases, seconds and findings, as JSON), started and finished (seconds since
+-- 1970), ended (why the run ended; not there if it was killed).
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE campaign (
@@ -168,6 +169,29 @@ class Store:
         return store
 
     @classmethod
+    def resume(cls, path: Path) -> Self:
+        """Open a run to go on with it.
+
+        The case that was being run when the runner was killed is taken out: it will be
+        run again.
+
+        Raises:
+            StoreError: there is none, it is of another version, or a runner is at work.
+        """
+        store = cls.open(path)
+        lock = (path / LOCK).open("w")
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            lock.close()
+            store.close()
+            raise StoreError(f"{path}: the run is going on") from None
+        store._lock = lock
+        store._database.execute("DELETE FROM cases WHERE outcome IS NULL")
+        store._database.execute("DELETE FROM meta WHERE name IN ('ended', 'finished')")
+        return store
+
+    @classmethod
     def open(cls, path: Path) -> Self:
         """Open a run for reading, also one that is going on or was killed.
 
@@ -211,7 +235,10 @@ class Store:
         self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
 
     def begin_campaign(self, name: str) -> int:
-        """Add a campaign; return its id."""
+        """Add a campaign, if it is not there from before; return its id."""
+        for number, known, _ in self.campaigns():
+            if known == name:
+                return number
         cursor = self._database.execute(
             "INSERT INTO campaign (name, started, seconds) VALUES (?, ?, 0)", (name, time.time())
         )
@@ -332,6 +359,20 @@ class Store:
         if row is None:
             raise StoreError(f"{self.path} has no case {number}")
         return StoredCase(*row)
+
+    def past(self, campaign: int) -> list[str]:
+        """What became of each case so far, in order: ``agree`` or a finding's kind."""
+        rows = self._database.execute(
+            "SELECT outcome FROM cases WHERE campaign = ? ORDER BY id", (campaign,)
+        )
+        return [outcome for (outcome,) in rows]
+
+    def boots(self, campaign: int) -> int:
+        """How often the campaign's guest was booted."""
+        row = self._database.execute(
+            "SELECT max(boot) FROM cases WHERE campaign = ?", (campaign,)
+        ).fetchone()
+        return row[0] or 0
 
     def before(self, number: int, count: int) -> list[StoredCase]:
         """At most `count` cases that the same boot of the same guest was sent before one."""

@@ -22,6 +22,7 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.report import summary_of
 from fuzz.store import KEYBOX, MODULE, Store
 from nst_scapy.keybox import KeyBox
 from nst_scapy.verdict import Verdict
@@ -30,6 +31,9 @@ KIDS = (0, 1, 2, 255, 256, 65535)
 """The `kid`s in a campaign's key box."""
 _PATIENCE = 3
 """Findings after which an element of the grammar is not mutated any more."""
+_FINDINGS = frozenset(FindingKind)
+_NOTE_SECONDS = 1.0
+"""How often the time that a campaign has taken is stored."""
 _AUTHENTICATED = frozenset({Verdict.OK, Verdict.PADDING})
 
 
@@ -101,7 +105,8 @@ def run(
     """
     keybox = store.path / KEYBOX
     run_keybox(seed).save(keybox)
-    shutil.copyfile(module, store.path / MODULE)
+    if module != store.path / MODULE:
+        shutil.copyfile(module, store.path / MODULE)
     ended = "stopped"
     left = limits.seconds
     found = 0
@@ -109,6 +114,13 @@ def run(
         for index, campaign in enumerate(campaigns):
             if limits.findings is not None and found >= limits.findings:
                 break
+            past = _Past.of(store, campaign)
+            share = None if left is None else left / (len(campaigns) - index)
+            spare = None if limits.findings is None else limits.findings - found
+            if past.reached(own := Limits(limits.cases, share, spare)):
+                found += past.progress.findings
+                left = None if left is None else max(0.0, left - past.progress.seconds)
+                continue
             lab = Lab(
                 kernel,
                 module=module,
@@ -118,18 +130,7 @@ def run(
             )
             watcher.booting(campaign.name, again=False)
             with lab:
-                run_ = _CampaignRun(
-                    store,
-                    campaign,
-                    lab,
-                    seed,
-                    Limits(
-                        limits.cases,
-                        None if left is None else left / (len(campaigns) - index),
-                        None if limits.findings is None else limits.findings - found,
-                    ),
-                    watcher,
-                )
+                run_ = _CampaignRun(store, campaign, lab, seed, own, watcher, past)
                 run_.run()
             found += run_.progress.findings
             left = None if left is None else max(0.0, left - run_.progress.seconds)
@@ -139,6 +140,33 @@ def run(
         raise
     finally:
         store.note(ended=ended, finished=str(time.time()))
+
+
+@dataclass
+class _Past:
+    """What an earlier run of a campaign, with the same seed, has done already."""
+
+    progress: Progress
+    outcomes: list[str]
+    """Of each case, in order."""
+    boots: int
+
+    @classmethod
+    def of(cls, store: Store, campaign: Campaign) -> _Past:
+        """Read it."""
+        for number, name, _ in store.campaigns():
+            if name == campaign.name:
+                done = summary_of(store, name)
+                progress = Progress(name, done.cases, done.seconds, done.authenticated)
+                for (_, verdict), count in done.module.items():
+                    progress.verdicts[verdict] += count
+                progress.findings = sum(f.campaign == name for f in store.findings())
+                return cls(progress, store.past(number), store.boots(number))
+        return cls(Progress(campaign.name), [], 0)
+
+    def reached(self, limits: Limits) -> bool:
+        """Whether there is nothing left to do."""
+        return bool(self.outcomes) and _any_reached(self.progress, limits)
 
 
 class _CampaignRun:
@@ -152,6 +180,7 @@ class _CampaignRun:
         seed: str,
         limits: Limits,
         watcher: Watcher,
+        past: _Past,
     ) -> None:
         self._store = store
         self._campaign = campaign
@@ -163,9 +192,10 @@ class _CampaignRun:
         self._kids = sorted(lab.keybox)
         self._current = Current("", 0)
         self._blame: Counter[str] = Counter()
-        self._started = time.monotonic()
+        self.progress = past.progress
+        self._past = past
+        self._started = self._noted = time.monotonic() - past.progress.seconds
         self._booting = 0.0
-        self.progress = Progress(campaign.name)
         requests = campaign.requests(lab.keybox, lab.suites)
         self._plan = Plan(requests, self._seed, self._canonical_bytes)
 
@@ -193,13 +223,14 @@ class _CampaignRun:
             self._store.commit()
 
     def _cases(self) -> Iterator[Planned]:
-        for planned in self._plan:
+        plan = iter(self._plan)
+        for outcome, planned in zip(self._past.outcomes, plan, strict=False):
+            # What was dropped then has to be dropped now, or the plan would be another.
+            if outcome in _FINDINGS:
+                self._hold_against(planned, FindingKind(outcome))
+        for planned in plan:
             self.progress.seconds = self._seconds()
-            if (
-                _reached(self.progress.cases, self._limits.cases)
-                or _reached(self.progress.seconds, self._limits.seconds)
-                or _reached(self.progress.findings, self._limits.findings)
-            ):
+            if _any_reached(self.progress, self._limits):
                 return
             yield planned
 
@@ -223,7 +254,7 @@ class _CampaignRun:
         case = self._current
         case.number = self._store.begin_case(
             self._id,
-            boot=self._lab.boots,
+            boot=self._past.boots + self._lab.boots,
             name=case.name,
             script=script,
             earliest=self._lab.now(),
@@ -259,6 +290,9 @@ class _CampaignRun:
         if case.finding:
             self._found(case.finding)
         progress.seconds = self._seconds()
+        if progress.seconds - self._noted >= _NOTE_SECONDS:
+            self._noted = progress.seconds
+            self._store.time_campaign(self._id, progress.seconds)
         self._watcher.progress(progress)
 
     def _found(self, finding: Finding) -> None:
@@ -268,8 +302,12 @@ class _CampaignRun:
             self._watcher.found(self._campaign.name, finding, case.number)
         planned = self._session.planned
         assert planned is not None
+        self._hold_against(planned, finding.kind)
+
+    def _hold_against(self, planned: Planned, kind: FindingKind) -> None:
+        """Drop from the plan what has shown findings often enough."""
         self._blame.update(planned.elements)
-        if finding.kind is not FindingKind.DISAGREEMENT:
+        if kind is not FindingKind.DISAGREEMENT:
             self._blame.update(planned.leaves)  # every one costs the boot of a guest
         self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
 
@@ -327,6 +365,14 @@ class _Bookkeeper(BaseMonitor):  # type: ignore[misc]
     def get_crash_synopsis(self) -> str:
         """boofuzz's hook: nothing of its own."""
         return ""
+
+
+def _any_reached(progress: Progress, limits: Limits) -> bool:
+    return (
+        _reached(progress.cases, limits.cases)
+        or _reached(progress.seconds, limits.seconds)
+        or _reached(progress.findings, limits.findings)
+    )
 
 
 def _reached(value: float, limit: float | None) -> bool:

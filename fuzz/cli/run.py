@@ -6,23 +6,20 @@ from __future__ import annotations
 import itertools
 import json
 import secrets
-import sys
 import time
 from collections.abc import Iterator
+from dataclasses import asdict
 from pathlib import Path
 
 import click
-from rich.console import Console
 
 from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
 from fuzz.campaigns.runner import Limits
-from fuzz.campaigns.runner import run as run_campaigns
 from fuzz.cli._duration import Duration
+from fuzz.cli._running import conclude, go
 from fuzz.guest import kernel
 from fuzz.guest.module import SOURCE, build_module
-from fuzz.report import show, summarize
 from fuzz.store import Store
-from fuzz.view import view
 
 _DEFAULT_CASES = 1000
 
@@ -84,7 +81,8 @@ def command(
 
     Every case is kept in the output directory, which `nst-fuzz report` and
     `nst-fuzz replay` read. Exits with 0 if there is no finding, with 1 if there is one,
-    with 130 after Ctrl-C; what ran until then is summarized all the same.
+    with 130 after Ctrl-C; what ran until then is summarized all the same, and
+    `nst-fuzz resume` goes on with it.
     """
     campaigns = [campaign(name) for name in dict.fromkeys(names)] or list(CAMPAIGNS.values())
     if cases is None and seconds is None:
@@ -95,27 +93,13 @@ def command(
     module = module or build_module(chosen, module_path or SOURCE)
     path = output or _fresh_path()
     limits = Limits(cases, seconds, max_findings)
-    console = Console(stderr=as_json)
-    interrupted = False
     with Store.create(
         path, seed=seed, kernel=f"{chosen.name} ({chosen.release})", kernel_name=chosen.name,
-        module=str(module.resolve()),
+        module=str(module.resolve()), campaigns=" ".join(c.name for c in campaigns),
+        limits=json.dumps(asdict(limits)),
     ) as store:  # fmt: skip
-        try:
-            with view(console, limits) as watcher:
-                run_campaigns(
-                    store, campaigns, kernel=chosen, module=module, seed=seed, limits=limits,
-                    watcher=watcher,
-                )  # fmt: skip
-        except KeyboardInterrupt:
-            interrupted = True
-    with Store.open(path) as store:
-        summary = summarize(store)
-    if as_json:
-        click.echo(json.dumps(summary.as_json(), indent=2))
-    else:
-        show(summary, console)
-    sys.exit(130 if interrupted else 1 if summary.findings else 0)
+        interrupted = go(store, campaigns, chosen, module, limits, as_json=as_json)
+    conclude(path, interrupted=interrupted, as_json=as_json)
 
 
 def _fresh_path() -> Path:

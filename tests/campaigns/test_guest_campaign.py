@@ -3,9 +3,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import shutil
 import signal
+import sqlite3
 import subprocess
 import time
 from pathlib import Path
@@ -110,6 +112,23 @@ def test_kill_9_leaves_no_guest_and_every_case(nst_fuzz: str, nst_ko: Path, tmp_
     assert campaign["cases"] >= before["cases"]
     assert campaign["lost"] <= 1
 
+    names = _case_names(path)
+    goal = len(names) + 40
+    code, resumed = run(nst_fuzz, "resume", path, "--cases", str(goal))
+    assert code == 0, resumed["findings"]
+    assert resumed["state"] == "finished"
+    (campaign,) = resumed["campaigns"]
+    assert (campaign["cases"], campaign["lost"]) == (goal, 0)
+    assert len(set(_case_names(path))) == goal
+    assert set(names) <= set(_case_names(path))
+
+    code, _ = run(
+        nst_fuzz, "run", "dgram-record", "--cases", str(goal), "--module", nst_ko,
+        "--seed", resumed["seed"], "--output", tmp_path / "whole",
+    )  # fmt: skip
+    assert code == 0
+    assert _case_names(tmp_path / "whole") == _case_names(path)
+
 
 def test_ctrl_c_ends_with_a_summary(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
     path = tmp_path / "run"
@@ -130,6 +149,13 @@ def test_ctrl_c_ends_with_a_summary(nst_fuzz: str, nst_ko: Path, tmp_path: Path)
     assert summary["campaigns"][0]["cases"] > 0
 
 
+def _case_names(path: Path) -> list[str]:
+    """Of all cases of a run, in the order in which they were run."""
+    database = sqlite3.connect(path / "run.db")
+    with contextlib.closing(database):
+        return [name for (name,) in database.execute("SELECT name FROM cases ORDER BY id")]
+
+
 def _children(pid: int) -> list[str]:
     found: list[str] = []
     for task in Path(f"/proc/{pid}/task").iterdir():
@@ -145,6 +171,7 @@ def _children(pid: int) -> list[str]:
         (["run", "--time", "soon"], "'soon' is not a time"),
         (["run", "--cases", "0"], "0 is not in the range"),
         (["report", "/nonexistent"], "/nonexistent is not a run"),
+        (["resume", "/nonexistent"], "/nonexistent is not a run"),
         (["replay", "/nonexistent", "1"], "/nonexistent is not a run"),
     ],
 )
