@@ -24,8 +24,8 @@ from fuzz.planted.measure import Measured, measure
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
 @click.option("--output", type=click.Path(path_type=Path), metavar="DIR",
               help="Directory for the runs. [default: a temporary one]")  # fmt: skip
-@click.option("--trials", type=click.IntRange(1), default=40, show_default=True,
-              help="Guests to boot for minimising each.")  # fmt: skip
+@click.option("--trials", type=click.IntRange(1), default=80, show_default=True,
+              help="Trials for minimising each.")  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 def command(
     names: tuple[str, ...], kernel_name: str, output: Path | None, trials: int, as_json: bool

@@ -13,6 +13,7 @@ from boofuzz import BaseMonitor
 from fuzz.finding import Finding, FindingKind
 from fuzz.lab import Execution, Lab
 from fuzz.oracles import console
+from fuzz.triage import outside
 
 _REPORT_SECONDS = 5.0
 
@@ -79,7 +80,7 @@ class ConsoleOracle(_Oracle):
             log = "\n".join(line.text for line in report[: console.CONTEXT_LINES])
             return Finding(FindingKind.CRASH, console.title(report), report[0].text, log)
         if self._lab.tainted:
-            return Finding(FindingKind.CRASH, "the kernel tainted itself", "without a report")
+            return Finding(FindingKind.CRASH, outside.TAINTED, "without a report")
         return None
 
 
@@ -95,8 +96,13 @@ class LivenessOracle(_Oracle):
         if not case.lost:
             return None
         if self._lab.guest.alive():
-            return Finding(FindingKind.HANG, "no answer", case.lost)
-        return Finding(FindingKind.CRASH, "the guest ended without a report", case.lost)
+            return Finding(FindingKind.HANG, self._silence(), case.lost)
+        return Finding(FindingKind.CRASH, outside.QEMU_ENDED, case.lost)
+
+    def _silence(self) -> str:
+        """What to call it that nothing answers."""
+        said = len(self._lab.guest.console) > self._lab.guest.boot_line
+        return outside.LOST_CONNECTION if said else outside.NO_OUTPUT
 
 
 class VerdictOracle(_Oracle):

@@ -108,7 +108,7 @@ def measure(
     folder: Path,
     *,
     cases: int = 600,
-    trials: int = 40,
+    trials: int = 80,
     tries: int = 3,
     say: Say = lambda _: None,
 ) -> Measured:

@@ -84,15 +84,22 @@ class Bench:
             self._lab.__exit__(kind, error, trace)
         self._scratch.cleanup()
 
-    def trial(self, case: StoredCase, before: Sequence[StoredCase] = ()) -> Outcome:
-        """Send the cases before and then the case, to a guest that has seen nothing yet.
+    def trial(
+        self, case: StoredCase, before: Sequence[StoredCase] = (), *, fresh: bool = True
+    ) -> Outcome:
+        """Send the cases before and then the case.
+
+        The guest has seen nothing yet; unless it need not be `fresh`, then it may have
+        seen cases that showed nothing.
 
         Raises:
             GuestError: the guest does not come up.
             ScriptError: a case is damaged.
         """
         self.trials += 1
-        self._freshen()
+        if fresh or self._state != "clean":
+            self._freshen()
+        self._state = "used"
         lab, current = self._lab, Current(case.name, case.id)
         try:
             lab.grow_old(max(needed_age(one) for one in (case, *before)))
@@ -108,6 +115,8 @@ class Bench:
             VerdictOracle(lambda: current),
         ):
             oracle.post_send()
+        if current.finding is None:
+            self._state = "clean"
         return Outcome(current.finding)
 
     def _freshen(self) -> None:

@@ -5,6 +5,8 @@ from __future__ import annotations
 
 import re
 
+from fuzz.triage import outside
+
 _TYPES: tuple[tuple[str, str], ...] = (
     (r"KASAN: (?:invalid|double)-free", "KASAN-INVALID-FREE"),
     (r"KASAN: null-ptr-deref Read", "KASAN-NULL-POINTER-DEREFERENCE-READ"),
@@ -47,6 +49,8 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
      r"invalid opcode|Internal error|Unhandled fault|kernel stack overflow|VFS: Busy", "DoS"),
     (r"unexpected kernel reboot", "REBOOT"),
+    (outside.LOST_CONNECTION, "LOST_CONNECTION"),
+    (outside.NO_OUTPUT, "HANG"),
 )  # fmt: skip
 _COMPILED = tuple((re.compile(pattern), kind) for pattern, kind in _TYPES)
 

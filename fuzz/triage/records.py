@@ -15,11 +15,13 @@ from fuzz.script import Action, Step, connections
 from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import (
     HEADER_LEN,
+    MAGIC,
     MAX_KPOS,
     TOKEN_LEN,
     TOKEN_OFFSET,
     Header,
     KeyParams,
+    make_nonce,
 )
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SUITES, AuthError, PaddingError
@@ -137,6 +139,30 @@ Exchange = Datagram | Connection | Reflection
 def script_of(exchanges: Sequence[Exchange], keybox: KeyBox) -> bytes:
     """The exchanges as a stored case."""
     return b"".join(step.pack() for one in exchanges for step in one.steps(keybox))
+
+
+def renewed(exchanges: Sequence[Exchange], number: int) -> list[Exchange]:
+    """The exchanges in sessions of their own: a guest that has seen the old ones takes them."""
+    found: list[Exchange] = []
+    for one in exchanges:
+        if isinstance(one, Datagram):
+            found.append(replace(one, piece=_renewed(one.piece, number)))
+        elif isinstance(one, Connection):
+            found.append(replace(one, pieces=tuple(_renewed(p, number) for p in one.pieces)))
+        else:
+            found.append(one)
+    return found
+
+
+def _renewed(piece: Piece, number: int) -> Piece:
+    header = piece.header
+    if header is None or header.magic != MAGIC or not header.session_id:
+        return piece
+    session_id = header.session_id ^ (number & 0xFFFF) << 16 or 1
+    header = header._replace(nonce=make_nonce(session_id, header.counter))
+    if isinstance(piece, Sealed):
+        return replace(piece, header=header)
+    return Raw(header.pack() + piece.data[HEADER_LEN:])
 
 
 def records(exchanges: Sequence[Exchange]) -> int:

@@ -28,8 +28,8 @@ from fuzz.triage.work import work_on
 @runs_option
 @trial_options
 @click.option(
-    "--trials", type=click.IntRange(1), default=60, show_default=True, metavar="N",
-    help="Boot at most so many guests.",
+    "--trials", type=click.IntRange(1), default=120, show_default=True, metavar="N",
+    help="Try at most so many smaller cases.",
 )  # fmt: skip
 @click.option("--tries", type=click.IntRange(1), default=3, show_default=True, metavar="N",
               help="Trials at the end, for the rate of what is left.")  # fmt: skip
