@@ -106,7 +106,7 @@ def run(
     keybox = store.path / KEYBOX
     run_keybox(seed).save(keybox)
     if module != store.path / MODULE:
-        shutil.copyfile(module, store.path / MODULE)
+        _keep(module, store.path / MODULE)
     ended = "stopped"
     left = limits.seconds
     found = 0
@@ -140,6 +140,14 @@ def run(
         raise
     finally:
         store.note(ended=ended, finished=str(time.time()))
+
+
+def _keep(module: Path, path: Path) -> None:
+    """Have the module with the run when the cache has forgotten it, without a copy if possible."""
+    try:
+        path.hardlink_to(module)
+    except OSError:
+        shutil.copyfile(module, path)
 
 
 @dataclass

@@ -11,6 +11,7 @@ from rich.console import Console
 
 from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.bench import names_of
+from fuzz.triage.export.c import c_program
 from fuzz.triage.export.junit import junit
 from fuzz.triage.export.python import python_script
 from fuzz.triage.export.sarif import sarif
@@ -40,7 +41,8 @@ def command(
     checked: bool,
 ) -> None:
     """Write, for each BUCKET (all that are not ignored), a Python script that reproduces it,
-    a Markdown report and an HTML one; and SARIF and JUnit of all.
+    a Markdown report and an HTML one; a C program where no record has to verify; and SARIF
+    and JUnit of all.
 
     The script needs Scapy and nst_scapy, and holds no key: it makes its own. Exits with 1 if
     --verify finds a script that does not show its bug.
@@ -56,6 +58,9 @@ def command(
         text = python_script(dossier)
         script = output / f"{work.bucket.id}.py"
         script.write_text(text)
+        program = c_program(dossier)
+        if program is not None:
+            (output / f"{work.bucket.id}.c").write_text(program)
         (output / f"{work.bucket.id}.md").write_text(markdown(dossier, text))
         (output / f"{work.bucket.id}.html").write_text(html(dossier, text))
         click.echo(str(script))

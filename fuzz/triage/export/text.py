@@ -12,8 +12,8 @@ from fuzz.triage.show import frame_text
 
 def markdown(dossier: Dossier, script: str) -> str:
     """A mail to a list: plain text, indented where it is code."""
-    text = _filled("report.md.j2", dossier, script)
-    return re.sub(r"\n{3,}", "\n\n", text)
+    text, fence, code = _filled("report.md.j2", dossier, script).partition("```python\n")
+    return re.sub(r"\n{3,}", "\n\n", text) + fence + code
 
 
 def html(dossier: Dossier, script: str) -> str:

@@ -1,0 +1,166 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What bugs are handed on as."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from xml.etree import ElementTree
+
+import pytest
+
+from fuzz.campaigns.runner import run_keybox
+from fuzz.finding import Finding, FindingKind
+from fuzz.store import KEYBOX, Store
+from fuzz.triage.buckets import buckets
+from fuzz.triage.decisions import Decisions
+from fuzz.triage.export.c import c_program
+from fuzz.triage.export.dossier import Dossier
+from fuzz.triage.export.junit import junit
+from fuzz.triage.export.python import python_script
+from fuzz.triage.export.sarif import sarif
+from fuzz.triage.export.text import html, markdown
+from fuzz.triage.records import Connection, Datagram, Exchange, Raw, Reflection, Sealed
+from fuzz.triage.understand import understand
+from nst_scapy.header import HEADER_LEN, MAGIC, Header, KeyParams, make_nonce
+
+LOG = Path(__file__).parent / "corpus" / "logs" / "r0470.log"
+NOW = 1_800_000_000_000_000_000
+BOX = run_keybox("export")
+
+
+def header(**fields: int) -> Header:
+    plain = Header(
+        magic=MAGIC, version=1, cipher_id=1, transport_len=5, timestamp=NOW, token=bytes(16),
+        nonce=make_nonce(7, 0), kpos=65, kval=3, kid=2, flags=1,
+    )  # fmt: skip
+    return plain._replace(**fields)  # type: ignore[arg-type]
+
+
+SEALED: list[Exchange] = [
+    Datagram(6, Sealed(header(), b"hello", KeyParams(1, 2, 0, 3))),
+    Reflection(4, b"\0\1\2\0"),
+    Connection(
+        4,
+        (
+            Sealed(header(flags=0), b"first", KeyParams(1, 2, 0, 3)),
+            Sealed(header(flags=4, nonce=make_nonce(8, 0)), b"", KeyParams(1, 2, 0, 3), True),
+        ),
+        (1, 60),
+        True,
+    ),
+]
+RAW: list[Exchange] = [
+    Datagram(4, Raw(header().pack() + bytes(5))),
+    Connection(6, (Raw(b"junk" * 20),), (3,), False),
+]
+
+
+@pytest.fixture
+def dossiers(tmp_path: Path) -> list[Dossier]:
+    with Store.create(
+        tmp_path / "run", seed="s", kernel="k <&>", kernel_name="n", module="m"
+    ) as store:
+        campaign = store.begin_campaign("dgram-record")
+        case = store.begin_case(campaign, boot=1, name="c", script=b"", earliest=NOW, creation=0)
+        log = LOG.read_text(errors="replace")
+        store.add_finding(campaign, case, Finding(FindingKind.CRASH, "t", "d", log))
+        store.add_finding(campaign, case, Finding(FindingKind.HANG, "no <answer>\1", "d"))
+    BOX.save(tmp_path / "run" / KEYBOX)
+    crash, hang = buckets([tmp_path / "run"], Decisions.load(tmp_path))
+    report = crash.representative.report
+    assert report is not None
+    analysis = understand(report, remote=True)
+    return [
+        Dossier(crash, analysis, SEALED, NOW, 100, hits=3, tries=4),
+        Dossier(hang, None, RAW, NOW, 100),
+    ]
+
+
+def test_scripts_are_python_and_hold_no_key(dossiers: list[Dossier], tmp_path: Path) -> None:
+    for dossier in dossiers:
+        script = python_script(dossier)
+        compile(script, "reproducer", "exec")
+        imports = re.findall(r"^(?:from|import) (\w+)", script, flags=re.MULTILINE)
+        assert set(imports) - set(sys.stdlib_module_names) == {"scapy", "nst_scapy"}
+        for text in (script, markdown(dossier, script), html(dossier, script)):
+            assert not any(key.hex() in text for key in BOX.values())
+    assert "came again in 3 of 4 tries" in python_script(dossiers[0])
+
+
+def test_a_scripts_records_verify(dossiers: list[Dossier], tmp_path: Path) -> None:
+    """The functions of the script itself, without a kernel to send to."""
+    script = tmp_path / "reproducer.py"
+    script.write_text(python_script(dossiers[0]))
+    check = (
+        "import reproducer as r\n"
+        "from nst_scapy.epoch import Epoch\n"
+        "sent = []\n"
+        "r.load_keys = lambda: None\n"
+        "r.reflect = lambda *a: None\n"
+        "r.send_datagram = lambda version, record: sent.append(record)\n"
+        "r.send_stream = lambda version, stream, cuts, fin: sent.append(stream)\n"
+        "r.time.sleep = lambda s: None\n"
+        "r.main()\n"
+        "params = r.KeyParams(1, 2, 0, 3)\n"
+        "datagram, stream = sent\n"
+        "assert Epoch(r.KEYS[2], params, 7).open(datagram) == b'hello'\n"
+        "assert Epoch(r.KEYS[2], params, 7).open(stream[:53]) == b'first'\n"
+        "assert Epoch(r.KEYS[2], params, 8).open(stream[53:], stream[24:40]) == b''\n"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_c_where_no_key_is_needed(dossiers: list[Dossier], tmp_path: Path) -> None:
+    sealed, raw = dossiers
+    assert c_program(sealed) is None
+    program = c_program(raw)
+    assert program is not None
+    (tmp_path / "r.c").write_text(program)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler
+    subprocess.run(
+        [compiler, "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "r", tmp_path / "r.c"],
+        check=True,
+    )
+    assert f"{HEADER_LEN + 5} }}" in program
+
+
+def test_sarif(dossiers: list[Dossier]) -> None:
+    log = json.loads(sarif(dossiers))
+    (run,) = log["runs"]
+    assert log["version"] == "2.1.0"
+    crash, hang = run["results"]
+    for result in run["results"]:
+        assert run["tool"]["driver"]["rules"][result["ruleIndex"]]["id"] == result["ruleId"]
+        assert result["message"]["text"]
+    assert crash["ruleId"] == "KASAN-USE-AFTER-FREE-READ"
+    assert crash["fingerprints"]["bucket/v1"] == dossiers[0].bucket.id
+    assert crash["stacks"][0]["frames"]
+    assert hang["ruleId"] == "HANG"
+
+
+def test_junit(dossiers: list[Dossier]) -> None:
+    suite = ElementTree.fromstring(junit(dossiers))
+    assert suite.get("failures") == "2"
+    names = [test.get("name") for test in suite.iter("testcase")]
+    assert names == ["KASAN: use-after-free Read in bcsp_close", "no <answer>�"]
+
+
+def test_reports_for_people(dossiers: list[Dossier]) -> None:
+    script = python_script(dossiers[0])
+    text = markdown(dossiers[0], script)
+    assert text.startswith("# KASAN: use-after-free Read in bcsp_close\n")
+    assert "* access: read of 4 bytes" in text
+    assert "Freed by:" in text
+    assert script in text
+    page = html(dossiers[0], script)
+    assert "k &lt;&amp;&gt;" in page
+    assert "k <&>" not in page
