@@ -26,6 +26,7 @@ _WHERE = re.compile(
 _CPU = re.compile(
     r"CPU: (?P<cpu>\d+)(?: UID: \d+)? PID: (?P<pid>\d+) Comm: (?P<comm>.*?) "
     r"(?P<taint>Not tainted|Tainted: .*?) +(?P<release>\d+\.\d\S*)"
+    r"(?: #\d+ (?P<build>[0-9a-f]{40})\b)?"
 )
 _STACK = re.compile(r"^ *(?P<what>Allocated|Freed|Uninit was created)\b.*?(?:task (?P<pid>\d+))?")
 _NEAR_NULL = 1 << 16
@@ -49,6 +50,7 @@ class Details:
         cpu: that it ran on, -1 if it is not told.
         release: of the kernel.
         taint: as printed.
+        build_id: of the kernel, if it prints it.
         in_interrupt: it happened in an interrupt or softirq.
     """
 
@@ -65,6 +67,7 @@ class Details:
     cpu: int = -1
     release: str = ""
     taint: str = ""
+    build_id: str = ""
     in_interrupt: bool = False
 
     @property
@@ -95,6 +98,7 @@ def details(report: Report) -> Details:
         cpu=int(task["cpu"]) if task else -1,
         release=task["release"] if task else "",
         taint=task["taint"] if task else "",
+        build_id=(task["build"] or "") if task else "",
         in_interrupt="<IRQ>" in text or report.context.startswith("C"),
     )
 

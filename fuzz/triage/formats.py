@@ -125,7 +125,7 @@ FORMATS: tuple[Format, ...] = (
         "KASAN: {kind} in {func} {rest}", corrupted=True),
     _of("BUG:", r"BUG: KASAN: (?P<rest>.*)", "KASAN: {rest}", corrupted=True),
     # mm/kmsan/report.c
-    _of("BUG:", r"BUG: KMSAN: (?P<kind>kernel-(?:usb-)?(?:net-)?infoleak[\w-]*)",
+    _of("BUG:", r"BUG: KMSAN: (?P<kind>kernel-(?:\w+-)?infoleak[\w-]*)",
         "KMSAN: {kind} in {frame}", ("KMSAN origin in {origin}",),
         skip=r"usb_submit_urb usb_start_wait_urb usb_\w+_msg \w*copy\w* simple_copy_to_iter "
              r"skb_copy_datagram\w* __skb_datagram_iter skb_release_data", bare=True),
@@ -155,6 +155,8 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) [a-zA-Z ]+?) on", "BUG: {what} in {frame}"),
     # kernel/watchdog.c, kernel/workqueue.c
     _of("BUG:", r"BUG: soft lockup", "BUG: soft lockup in {frame}", _STALL_ALT, _STALL),
+    _of("Watchdog detected", r"Watchdog detected hard LOCKUP", "BUG: hard lockup in {frame}",
+        _STALL_ALT, _STALL),
     _of("BUG:", r"BUG: workqueue lockup", "BUG: workqueue lockup", (), _NONE),
     # kernel/locking/lockdep.c, kernel/exit.c
     _of("BUG:", r"BUG: .*still has locks held", "BUG: still has locks held in {frame}", (), _TRACE),
@@ -328,6 +330,8 @@ FORMATS: tuple[Format, ...] = (
              False),
             (r"Fatal exception(?: in interrupt)?", "kernel panic: Fatal exception", (), Stack.ORDER,
              True),
+            ("corrupted stack end detected", "kernel panic: corrupted stack end in {frame}", (),
+             Stack.ORDER, False),
             ("panic_on_warn set", "kernel panic: panic_on_warn set", (), Stack.ORDER, True),
             (r"(?P<rest>.*)", "kernel panic: {rest}", (), Stack.ORDER, False),
         )

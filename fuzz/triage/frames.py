@@ -20,7 +20,7 @@ _ADDRESS = r"\[<(?:0x)?[0-9a-f]{8,16}>\] ?"
 _PLACE = r"(?P<file>(?:\.{0,2}/)?[\w./+-]+\.(?:[chS]|rs|cc?)):(?P<line>\d+)"
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
 _OFFSET_AT = r"\+0x[0-9a-f]+/0x[0-9a-f]+"
-_MODULE = r"(?: \[(?P<module>[\w-]+)(?: [0-9a-f]{20,40})?\])?"
+_MODULE = r"(?: \[(?P<module>[\w-]+)(?: (?P<build>[0-9a-f]{20,40}))?\])?"
 _MARKERS = r"(?:<[/#A-Za-z]{2,12}> *(?:\[ *\d+\.\d+\] *)?)*"
 _FRAME = re.compile(
     rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr|EIP|NIP)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
@@ -60,6 +60,7 @@ class Frame:
         line: in the file; 0 if unknown.
         inlined: it was inlined into the frame after it.
         reliable: it is really on the stack, not only found there.
+        build_id: of the module, if the kernel prints it.
         register: it is where the program counter stood.
     """
 
@@ -73,6 +74,7 @@ class Frame:
     inlined: bool = False
     reliable: bool = True
     register: bool = False
+    build_id: str = ""
 
 
 def function_name(symbol: str) -> str:
@@ -131,4 +133,5 @@ def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
         # The return address in the link register may be stale.
         reliable=not named.get("doubt") and not at.lower().startswith("lr"),
         register=bool(at),
+        build_id="" if inlined else found["build"] or "",
     )

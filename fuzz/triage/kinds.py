@@ -30,7 +30,7 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"KMSAN: ", "KMSAN-UNKNOWN"),
     (r"UBSAN: ", "UBSAN"),
     (r"memory leak", "LEAK"),
-    (r"(?:BUG: soft lockup|INFO: rcu detected stall|INFO: task (?:hung|can't die)|"
+    (r"(?:BUG: (?:soft|hard) lockup|INFO: rcu detected stall|INFO: task (?:hung|can't die)|"
      r"BUG: workqueue lockup)", "HANG"),
     (r"BUG: unable to handle kernel NULL pointer dereference", "NULL-POINTER-DEREFERENCE"),
     (r"BUG: (?:unable to handle kernel paging request|corrupted list)", "MEMORY_SAFETY_BUG"),

@@ -110,7 +110,7 @@ def understand(
     told = details(report)
     stack, notes = report.frames, []
     for one in symbols:
-        misfits = _misfits(one, stack)
+        misfits = _misfits(one, stack, told.build_id)
         notes += misfits
         stack = stack if misfits else one.resolve(stack)
     guilty = _guilty(report, stack)
@@ -129,9 +129,16 @@ def understand(
     )
 
 
-def _misfits(symbols: Symbols, stack: Sequence[Frame]) -> list[str]:
-    """Whether symbols are of another build than the kernel that crashed."""
+def _misfits(symbols: Symbols, stack: Sequence[Frame], kernel_id: str) -> list[str]:
+    """Whether symbols are of another build than what crashed.
+
+    By build id, and where the kernel prints none by the sizes of its functions.
+    """
     own = [f for f in stack if f.module == symbols.module and f.offset is not None and not f.file]
+    ids = {frame.build_id for frame in own} if symbols.module else {kernel_id}
+    for told in sorted(ids - {""}):
+        if symbols.build_id and not symbols.build_id.startswith(told):
+            return [f"{symbols.path} has build id {symbols.build_id}, what crashed has {told}"]
     wrong = [frame for frame in own if not symbols.fits(frame)]
     if not wrong:
         return []
