@@ -9,6 +9,7 @@
 #include "../check.h"
 #include "../compat.h"
 #include "../keys.h"
+#include "../kids.h"
 #include "../reflect.h"
 #include "../suite.h"
 #include "fixture.h"
@@ -25,6 +26,25 @@ static struct nst_net *nst_test_net_with_key(struct kunit *test)
 
 	KUNIT_ASSERT_EQ(test, 0, nst_test_load(nn, "7 " KEY "\n"));
 	return nn;
+}
+
+/* For a socket that accepts all there is. */
+static enum nst_verdict nst_judge_dgram(const struct nst_net *nn, u64 now,
+					const struct nst_header *hdr,
+					size_t len)
+{
+	const struct nst_rx_policy any = { .suites = nst_suite_mask() };
+
+	return nst_check_dgram(nn, &any, now, hdr, len);
+}
+
+static enum nst_verdict nst_judge_stream(const struct nst_net *nn, u64 now,
+					 const struct nst_header *hdr,
+					 const struct nst_stream_state *state)
+{
+	const struct nst_rx_policy any = { .suites = nst_suite_mask() };
+
+	return nst_check_stream(nn, &any, now, hdr, state);
 }
 
 static struct nst_header nst_good_header(u32 flags)
@@ -98,13 +118,13 @@ static void nst_test_order(struct kunit *test)
 				nst_spoil(&stream, second);
 			}
 			KUNIT_EXPECT_EQ_MSG(test, first,
-					    nst_check_stream(nn, NOW, &stream,
+					    nst_judge_stream(nn, NOW, &stream,
 							     &begin),
 					    "and %d", second);
 			if (first == NST_SEQUENCE)
 				continue;
 			KUNIT_EXPECT_EQ_MSG(test, first,
-					    nst_check_dgram(nn, NOW, &dgram,
+					    nst_judge_dgram(nn, NOW, &dgram,
 							    NST_HEADER_LEN + LEN),
 					    "and %d", second);
 		}
@@ -119,10 +139,10 @@ static void nst_test_short(struct kunit *test)
 
 	for (len = 0; len < NST_HEADER_LEN; len++)
 		KUNIT_EXPECT_EQ(test, NST_SHORT,
-				nst_check_dgram(nn, NOW, &hdr, len));
+				nst_judge_dgram(nn, NOW, &hdr, len));
 	hdr.transport_len = 0;
 	KUNIT_EXPECT_EQ(test, NST_OK,
-			nst_check_dgram(nn, NOW, &hdr, NST_HEADER_LEN));
+			nst_judge_dgram(nn, NOW, &hdr, NST_HEADER_LEN));
 }
 
 /* Of every length of a plaintext, exactly one length of a datagram is right. */
@@ -140,7 +160,7 @@ static void nst_test_dgram_length(struct kunit *test)
 			for (len = 0; len < 100; len++)
 				KUNIT_EXPECT_EQ(test,
 						len == body ? NST_OK : NST_LENGTH,
-						nst_check_dgram(nn, NOW, &hdr,
+						nst_judge_dgram(nn, NOW, &hdr,
 								NST_HEADER_LEN + len));
 		}
 	}
@@ -158,7 +178,7 @@ static void nst_test_perturbation(struct kunit *test)
 
 			hdr.kpos = kpos;
 			hdr.kval = kval;
-			if (nst_check_dgram(nn, NOW, &hdr,
+			if (nst_judge_dgram(nn, NOW, &hdr,
 					    NST_HEADER_LEN + LEN) !=
 			    (sane ? NST_OK : NST_PERTURB))
 				KUNIT_FAIL(test, "kpos %d, kval %d", kpos, kval);
@@ -177,12 +197,47 @@ static void nst_test_ciphers(struct kunit *test)
 		hdr.cipher_id = id;
 		KUNIT_EXPECT_EQ(test,
 				nst_suite_available(id) ? NST_OK : NST_CIPHER,
-				nst_check_stream(nn, NOW, &hdr, &begin));
+				nst_judge_stream(nn, NOW, &hdr, &begin));
 	}
 	KUNIT_EXPECT_TRUE(test, nst_suite_available(1));
 	KUNIT_EXPECT_FALSE(test, nst_suite_available(0));
 	KUNIT_EXPECT_FALSE(test, nst_suite_available(5));
 	KUNIT_EXPECT_FALSE(test, nst_suite_available(255));
+}
+
+/* What a socket does not accept is refused like what the kernel does not have. */
+static void nst_test_policy(struct kunit *test)
+{
+	struct nst_header hdr = nst_good_header(NST_FLAG_DGRAM);
+	struct nst_net *nn = nst_test_net_with_key(test);
+	struct nst_rx_policy policy = { .suites = BIT(1) };
+	static const u16 others[] = { 6, 8 }, all[] = { 8, 7, 6 };
+	const size_t len = NST_HEADER_LEN + LEN;
+	struct nst_kids *kids;
+
+	KUNIT_EXPECT_EQ(test, NST_OK,
+			nst_check_dgram(nn, &policy, NOW, &hdr, len));
+	policy.suites = BIT(2);
+	KUNIT_EXPECT_EQ(test, NST_CIPHER,
+			nst_check_dgram(nn, &policy, NOW, &hdr, len));
+
+	policy.suites = BIT(1);
+	kids = nst_kids_read(KERNEL_SOCKPTR((void *)others), sizeof(others));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kids);
+	RCU_INIT_POINTER(policy.kids, kids);
+	KUNIT_EXPECT_EQ(test, NST_KID,
+			nst_check_dgram(nn, &policy, NOW, &hdr, len));
+	nst_kids_put(kids);
+	kids = nst_kids_read(KERNEL_SOCKPTR((void *)all), sizeof(all));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kids);
+	RCU_INIT_POINTER(policy.kids, kids);
+	KUNIT_EXPECT_EQ(test, NST_OK,
+			nst_check_dgram(nn, &policy, NOW, &hdr, len));
+	/* The set may name what the key box does not have. */
+	hdr.kid = cpu_to_be16(8);
+	KUNIT_EXPECT_EQ(test, NST_KID,
+			nst_check_dgram(nn, &policy, NOW, &hdr, len));
+	nst_kids_put(kids);
 }
 
 static void nst_test_timestamp_edges(struct kunit *test)
@@ -209,7 +264,7 @@ static void nst_test_timestamp_edges(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		hdr.timestamp = cpu_to_be64(cases[i].timestamp);
 		KUNIT_EXPECT_EQ_MSG(test, cases[i].verdict,
-				    nst_check_dgram(nn, cases[i].now, &hdr,
+				    nst_judge_dgram(nn, cases[i].now, &hdr,
 						    NST_HEADER_LEN + LEN),
 				    "case %d", i);
 	}
@@ -231,11 +286,11 @@ static void nst_test_stream_flags(struct kunit *test)
 		if (flags & NST_FLAG_CLOSE)
 			hdr.transport_len = 0;
 		KUNIT_EXPECT_EQ_MSG(test, sane ? NST_OK : NST_FLAGS,
-				    nst_check_stream(nn, NOW, &hdr, &state),
+				    nst_judge_stream(nn, NOW, &hdr, &state),
 				    "flags %x", flags);
 		state.from_acceptor = !reply;
 		KUNIT_EXPECT_EQ_MSG(test, NST_FLAGS,
-				    nst_check_stream(nn, NOW, &hdr, &state),
+				    nst_judge_stream(nn, NOW, &hdr, &state),
 				    "flags %x", flags);
 	}
 	for (bit = 4; bit < 32; bit++) {
@@ -243,7 +298,7 @@ static void nst_test_stream_flags(struct kunit *test)
 		const struct nst_stream_state begin = { };
 
 		KUNIT_EXPECT_EQ(test, NST_FLAGS,
-				nst_check_stream(nn, NOW, &hdr, &begin));
+				nst_judge_stream(nn, NOW, &hdr, &begin));
 	}
 }
 
@@ -276,7 +331,7 @@ static void nst_test_stream_sequence(struct kunit *test)
 	for (i = 0; i < ARRAY_SIZE(cases); i++) {
 		hdr.nonce = cpu_to_be64(cases[i].nonce);
 		KUNIT_EXPECT_EQ_MSG(test, cases[i].verdict,
-				    nst_check_stream(nn, NOW, &hdr, &state),
+				    nst_judge_stream(nn, NOW, &hdr, &state),
 				    "case %d", i);
 	}
 	/* An epoch keeps its parameters, the next one may change them. */
@@ -284,14 +339,14 @@ static void nst_test_stream_sequence(struct kunit *test)
 	hdr.kval = 1;
 	hdr.nonce = cpu_to_be64(SESSION << 16 | 6);
 	KUNIT_EXPECT_EQ(test, NST_SEQUENCE,
-			nst_check_stream(nn, NOW, &hdr, &state));
+			nst_judge_stream(nn, NOW, &hdr, &state));
 	hdr.nonce = cpu_to_be64((SESSION + 1) << 16);
-	KUNIT_EXPECT_EQ(test, NST_OK, nst_check_stream(nn, NOW, &hdr, &state));
+	KUNIT_EXPECT_EQ(test, NST_OK, nst_judge_stream(nn, NOW, &hdr, &state));
 	/* The counter does not wrap. */
 	state.prev.counter = NST_COUNTERS - 1;
 	hdr = nst_good_header(0);
 	KUNIT_EXPECT_EQ(test, NST_SEQUENCE,
-			nst_check_stream(nn, NOW, &hdr, &state));
+			nst_judge_stream(nn, NOW, &hdr, &state));
 }
 
 static void nst_reflect_put(void *reflect)
@@ -317,7 +372,7 @@ static int nst_case_receive(struct kunit *test, struct nst_case_state *state,
 	u8 key[NST_KEY_LEN];
 	int verdict;
 
-	verdict = nst_check_dgram(state->nn, event->now, hdr, event->bytes_len);
+	verdict = nst_judge_dgram(state->nn, event->now, hdr, event->bytes_len);
 	if (verdict)
 		return verdict;
 	if (nst_reflect_hit(reflect, nst_header_session_id(hdr), event->now,
@@ -405,6 +460,7 @@ static struct kunit_case nst_check_cases[] = {
 	KUNIT_CASE(nst_test_dgram_length),
 	KUNIT_CASE(nst_test_perturbation),
 	KUNIT_CASE(nst_test_ciphers),
+	KUNIT_CASE(nst_test_policy),
 	KUNIT_CASE(nst_test_timestamp_edges),
 	KUNIT_CASE(nst_test_stream_flags),
 	KUNIT_CASE(nst_test_stream_sequence),

@@ -6,6 +6,7 @@
 #include <linux/mm.h>
 #include <linux/slab.h>
 
+#include "../kids.h"
 #include "fixture.h"
 
 #define KEY	"000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f"
@@ -154,25 +155,30 @@ static void nst_test_perturbs_one_byte(struct kunit *test)
 
 static void nst_test_draws_what_there_is(struct kunit *test)
 {
-	static const struct nst_pin pinned = { .pin_kid = true, .kid = 9 };
-	static const struct nst_pin any = { };
+	static const u16 some[] = { 2, 9, 0 };
 	struct nst_net *nn = nst_test_net(test);
-	bool seen[3] = { };
+	unsigned int all = 0, common = 0;
+	struct nst_kids *kids;
 	int draws;
 	u16 kid;
 
-	KUNIT_EXPECT_EQ(test, -ENOKEY, nst_keybox_draw(nn, &any, &kid));
+	KUNIT_EXPECT_EQ(test, -ENOKEY, nst_keybox_draw(nn, NULL, &kid));
 	KUNIT_ASSERT_EQ(test, 0, nst_test_load(nn, "2 " KEY "\n0 " KEY "\n1 "
 						   OTHER "\n"));
+	kids = nst_kids_read(KERNEL_SOCKPTR((void *)some), sizeof(some));
+	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, kids);
 	/* That one of three is missing after 200 draws: one in 10^35. */
 	for (draws = 0; draws < 200; draws++) {
-		KUNIT_ASSERT_EQ(test, 0, nst_keybox_draw(nn, &any, &kid));
-		KUNIT_ASSERT_LT(test, kid, 3);
-		seen[kid] = true;
+		KUNIT_EXPECT_EQ(test, 0, nst_keybox_draw(nn, NULL, &kid));
+		all |= 1U << min_t(u16, kid, 31);
+		KUNIT_EXPECT_EQ(test, 0, nst_keybox_draw(nn, kids, &kid));
+		common |= 1U << min_t(u16, kid, 31);
 	}
-	KUNIT_EXPECT_TRUE(test, seen[0] && seen[1] && seen[2]);
-	KUNIT_ASSERT_EQ(test, 0, nst_keybox_draw(nn, &pinned, &kid));
-	KUNIT_EXPECT_EQ(test, 9, kid);
+	KUNIT_EXPECT_EQ(test, 0x7, all);
+	KUNIT_EXPECT_EQ(test, 0x5, common);
+	KUNIT_ASSERT_EQ(test, 0, nst_test_load(nn, "1 " KEY "\n"));
+	KUNIT_EXPECT_EQ(test, -ENOKEY, nst_keybox_draw(nn, kids, &kid));
+	nst_kids_put(kids);
 }
 
 static struct kunit_case nst_keybox_cases[] = {
