@@ -105,17 +105,29 @@ def _too_short(record: bytes) -> ValueError:
     return ValueError(f"a record is {HEADER_LEN} bytes or more, got {len(record)}")
 
 
+def _out_of_range(exc: Exception) -> ValueError:
+    return ValueError(f"header field out of range: {exc}")
+
+
+def _end(keys: bytes, flags: int) -> bytes:
+    """The 8 bytes of a header after the token."""
+    try:
+        return keys + flags.to_bytes(4)
+    except OverflowError as exc:
+        raise _out_of_range(exc) from None
+
+
 def _records_of(sealer: Sealer, prefix: bytes, session: bytes, keys: bytes) -> SealRecord:
     """What :meth:`Sealer.seal_records` gives where making a header costs next to nothing."""
 
     def seal(
         plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
     ) -> bytes:
+        end = _end(keys, flags)
         try:
-            end = keys + flags.to_bytes(4)
             header0 = _pack_header0(prefix, len(plaintext), timestamp, session, counter, end)
-        except (struct.error, OverflowError) as exc:
-            raise ValueError(f"header field out of range: {exc}") from None
+        except struct.error as exc:
+            raise _out_of_range(exc) from None
         return sealer.seal(header0, plaintext, chain)
 
     return seal
@@ -164,42 +176,29 @@ class Gcm:
         return decryptor.update(record[HEADER_LEN:]) + decryptor.finalize()
 
 
-class _Ends(dict[int, bytes]):
-    """The 8 bytes of an epoch's headers after the token, by flags."""
-
-    def __init__(self, keys: bytes):
-        super().__init__()
-        self._keys = keys
-
-    def __missing__(self, flags: int) -> bytes:
-        end = self[flags] = self._keys + flags.to_bytes(4)
-        return end
+_layouts: dict[int, Callable[..., bytes]] = {}
+"""What puts a record together, by the length of its payload; at most ``_MOST_LAYOUTS``."""
+_MOST_LAYOUTS = 1024
 
 
-class _Layouts(dict[int, Callable[..., bytes]]):
-    """What puts a record together, by the length of its payload.
+def _layout(length: int) -> Callable[..., bytes]:
+    """Of header, token, what is behind it and body, in one piece.
 
     Packing cuts off what is too long for its place, so that header and sealed payload
     go in whole: a slice of each would be one more copy.
     """
-
-    _MOST = 1024
-
-    def __missing__(self, length: int) -> Callable[..., bytes]:
-        if len(self) >= self._MOST:
-            self.clear()
-        layout = self[length] = struct.Struct(f">24s16s8s{length}s").pack
-        return layout
+    if len(_layouts) >= _MOST_LAYOUTS:
+        _layouts.clear()
+    layout = _layouts[length] = struct.Struct(f">24s16s8s{length}s").pack
+    return layout
 
 
-_layouts = _Layouts()
 _pack_header0 = struct.Struct(">6sHQ6sH16x8s").pack
 _pack_iv = struct.Struct(">I6sH").pack
 _unpack_sealed = struct.Struct(">12xI8s16s8s").unpack_from
 """Of a record: low half of ``timestamp``, ``nonce``, ``token``, the 8 bytes after it."""
 _repack_header0 = struct.Struct(">24s16x8s").pack
 _repack_iv = struct.Struct(">I8s").pack
-_LOW_HALF = 0xFFFFFFFF
 
 
 class AesGcm(Gcm):
@@ -221,26 +220,34 @@ class AesGcm(Gcm):
         iv = _repack_iv(low ^ self._salt, nonce)
         sealed = self._encrypt(iv, plaintext, header0 + chain if chain else header0)
         length = len(plaintext)
-        return _layouts[length](header0, sealed[length:], end, sealed)
+        layout = _layouts.get(length) or _layout(length)
+        return layout(header0, sealed[length:], end, sealed)
 
     def seal_records(self, prefix: bytes, session: bytes, keys: bytes) -> SealRecord:
-        encrypt, salt, ends, layouts = self._encrypt, self._salt, _Ends(keys), _layouts
+        # What a closure holds is found faster than what a module does, and what a plain
+        # dict does faster than what one with __missing__ does.
+        encrypt, salt, pack_header0, pack_iv = self._encrypt, self._salt, _pack_header0, _pack_iv
+        layouts, ends = _layouts, dict[int, bytes]()
 
         def seal(
             plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
         ) -> bytes:
             length = len(plaintext)
             try:
-                end = ends[flags]
-                header0 = _pack_header0(prefix, length, timestamp, session, counter, end)
-            except (struct.error, OverflowError) as exc:
-                raise ValueError(f"header field out of range: {exc}") from None
+                end, layout = ends[flags], layouts[length]
+            except KeyError:
+                end, layout = _end(keys, flags), _layout(length)
+                ends[flags] = end
+            try:
+                header0 = pack_header0(prefix, length, timestamp, session, counter, end)
+            except struct.error as exc:
+                raise _out_of_range(exc) from None
             sealed = encrypt(
-                _pack_iv(timestamp & _LOW_HALF ^ salt, session, counter),
+                pack_iv(timestamp & 0xFFFFFFFF ^ salt, session, counter),
                 plaintext,
                 header0 + chain if chain else header0,
             )
-            return layouts[length](header0, sealed[length:], end, sealed)
+            return layout(header0, sealed[length:], end, sealed)
 
         return seal
 
