@@ -16,6 +16,7 @@
 #include "check.h"
 #include "hook.h"
 #include "netns.h"
+#include "report.h"
 #include "socket.h"
 #include "stream.h"
 
@@ -157,9 +158,11 @@ bool nst_hook_refused(const struct sock *sk)
 	return refused;
 }
 
-/* Drops the segment; counts, and resets the connection, once. */
+/* Drops the segment; counts, reports and resets the connection once. */
 static unsigned int nst_hook_refuse(struct nst_net *nn, struct sock *sk,
 				    struct nst_sock *ns,
+				    const struct sk_buff *skb,
+				    unsigned int payload,
 				    enum nst_verdict verdict)
 {
 	struct nst_hook_abort *abort;
@@ -173,6 +176,7 @@ static unsigned int nst_hook_refuse(struct nst_net *nn, struct sock *sk,
 	}
 
 	nst_stat_verdict(nn->stats, NST_LOCAL_IN, NST_STREAM, verdict);
+	nst_report_segment(nn, verdict, sk, skb, payload);
 	if (ns)
 		WRITE_ONCE(ns->last_verdict, verdict);
 	INIT_WORK(&abort->work, nst_hook_abort_work);
@@ -210,7 +214,8 @@ unsigned int nst_hook_stream(struct nst_net *nn, struct sk_buff *skb,
 	    skb_copy_bits(skb, offset + doff, begin, sizeof(begin)))
 		return NF_ACCEPT;
 	verdict = nst_check_magic_version(begin);
-	if (!verdict)
+	/* What is let through the receive path counts and reports. */
+	if (!verdict || !READ_ONCE(nn->drop_invalid))
 		return NF_ACCEPT;
 
 	sk = nst_hook_connection(nn->net, skb, th, family);
@@ -222,7 +227,8 @@ unsigned int nst_hook_stream(struct nst_net *nn, struct sk_buff *skb,
 					       family)) &&
 		    !nst_hook_checksum_fails(skb, offset, skb->len - offset,
 					     IPPROTO_TCP, family))
-			action = nst_hook_refuse(nn, sk, ns, verdict);
+			action = nst_hook_refuse(nn, sk, ns, skb, offset + doff,
+						 verdict);
 	}
 	sock_gen_put(sk);
 	return action;

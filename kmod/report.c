@@ -85,6 +85,15 @@ static void nst_report_addr6(union nst_addr *to, const struct in6_addr *addr,
 	};
 }
 
+static void nst_report_copy(const struct sk_buff *skb, unsigned int payload,
+			    struct nst_reject *reject)
+{
+	reject->header_len = min_t(size_t, skb->len - payload,
+				   sizeof(reject->header));
+	if (skb_copy_bits(skb, payload, reject->header, reject->header_len))
+		reject->header_len = 0;
+}
+
 /**
  * nst_report_dgram() - report a datagram
  * @nn: the namespace
@@ -116,10 +125,7 @@ void nst_report_dgram(struct nst_net *nn, enum nst_stat_where where,
 		nst_report_addr4(&reject.src, ip_hdr(skb)->saddr, uh->source);
 		nst_report_addr4(&reject.dst, ip_hdr(skb)->daddr, uh->dest);
 	}
-	reject.header_len = min_t(size_t, skb->len - payload,
-				  sizeof(reject.header));
-	if (skb_copy_bits(skb, payload, reject.header, reject.header_len))
-		reject.header_len = 0;
+	nst_report_copy(skb, payload, &reject);
 	nst_report(nn, &reject);
 }
 
@@ -138,6 +144,31 @@ static void nst_report_ends(const struct sock *sk, struct nst_reject *reject)
 #endif
 	nst_report_addr4(&reject->src, inet->inet_daddr, inet->inet_dport);
 	nst_report_addr4(&reject->dst, inet->inet_rcv_saddr, inet->inet_sport);
+}
+
+/**
+ * nst_report_segment() - report a segment that was dropped in LOCAL_IN
+ * @nn: the namespace
+ * @verdict: not OK
+ * @sk: the TCP socket
+ * @skb: the packet
+ * @payload: the TCP payload's offset in @skb
+ */
+void nst_report_segment(struct nst_net *nn, enum nst_verdict verdict,
+			const struct sock *sk, const struct sk_buff *skb,
+			unsigned int payload)
+{
+	struct nst_reject reject = {
+		.verdict = verdict,
+		.transport = NST_STREAM,
+		.where = NST_LOCAL_IN,
+	};
+
+	if (!nst_report_wanted(nn))
+		return;
+	nst_report_ends(sk, &reject);
+	nst_report_copy(skb, payload, &reject);
+	nst_report(nn, &reject);
 }
 
 /* Reports the record that @ns has come to. Under rx_lock. */

@@ -15,6 +15,7 @@
 struct nst_net;
 struct nst_sock;
 struct sk_buff;
+struct sock;
 struct udphdr;
 
 union nst_addr {
@@ -49,6 +50,9 @@ void nst_report_dgram(struct nst_net *nn, enum nst_stat_where where,
 		      enum nst_verdict verdict, bool passed,
 		      const struct sk_buff *skb, const struct udphdr *uh,
 		      unsigned int payload);
+void nst_report_segment(struct nst_net *nn, enum nst_verdict verdict,
+			const struct sock *sk, const struct sk_buff *skb,
+			unsigned int payload);
 void nst_report_stream(struct nst_sock *ns, enum nst_verdict verdict);
 
 #endif /* _NST_REPORT_H */
