@@ -16,6 +16,7 @@ from rich.table import Table
 from fuzz.finding import FindingKind
 from fuzz.oracles.shadow import Verdicts
 from fuzz.store import Store, StoredFinding, parse_verdicts
+from fuzz.triage.buckets import bucket_id
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 
@@ -70,6 +71,11 @@ class Summary:
         """The command that replays a finding's first case."""
         return f"nst-fuzz replay {shlex.quote(str(self.path))} {found.first}"
 
+    def triage(self, found: StoredFinding) -> str:
+        """The command that shows the bug that a finding belongs to."""
+        one = bucket_id(found.finding.title)
+        return f"nst-fuzz triage show {one} --runs {shlex.quote(str(self.path))}"
+
     def as_json(self) -> dict[str, Any]:
         """For machines."""
         return {
@@ -107,6 +113,7 @@ class Summary:
                     "name": found.name,
                     "cases": found.count,
                     "replay": self.replay(found),
+                    "triage": self.triage(found),
                     "log": found.finding.log,
                 }
                 for found in self.findings
@@ -185,7 +192,8 @@ def show(summary: Summary, console: Console) -> None:
             f" {_plural(found.count, 'case')}: {escape(finding.title)}\n"
             f"   {escape(finding.detail)}\n"
             f"   first: {escape(found.name)}\n"
-            f"   replay: {escape(summary.replay(found))}",
+            f"   replay: {escape(summary.replay(found))}\n"
+            f"   triage: {escape(summary.triage(found))}",
             highlight=False,
             soft_wrap=True,
         )

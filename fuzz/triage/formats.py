@@ -71,8 +71,8 @@ class Format:
 
 BAD_ACCESS = ("bad-access in {frame}",)
 _FUNC = (
-    rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})"
-    r"(?:\+0x[0-9a-f]+/0x[0-9a-f]+| [\w./+-]+:\d+ \[inline\])"
+    rf"(?:\[<[0-9a-f]+>\] +)*(?:(?P<func>{FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+|"
+    rf"{FUNCTION} [\w./+-]+:\d+ \[inline\])"
 )
 _HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_FUNC}"
 _WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at )?"
@@ -129,6 +129,8 @@ FORMATS: tuple[Format, ...] = (
         "KMSAN: {kind} in {frame}", ("KMSAN origin in {origin}",),
         skip=r"usb_submit_urb usb_start_wait_urb usb_\w+_msg \w*copy\w* simple_copy_to_iter "
              r"skb_copy_datagram\w* __skb_datagram_iter skb_release_data", bare=True),
+    _of("BUG:", r"BUG: KMSAN: use of un\w+ memory", "KMSAN: uninit-value in {frame}",
+        BAD_ACCESS, skip=_CIPHERS),
     _of("BUG:", r"BUG: KMSAN: (?P<kind>[\w-]+) in", "KMSAN: {kind} in {frame}", BAD_ACCESS,
         skip=_CIPHERS, bare=True),
     # kernel/kcsan/report.c

@@ -31,16 +31,17 @@ _REPORTING = r"""
     do_nmi default_do_nmi nmi_handle\w* do_machine_check do_undefinstr do_debug_exception
     brk_handler bug_handler bug_brk_handler call_break_hook do_kernel_fault __do_kernel_fault
     do_mem_abort do_translation_fault do_alignment_fault do_tag_\w+ do_bad\w* do_DataAbort
-    do_PrefetchAbort do_sea do_el\w+_\w* __dabt_svc __und_svc el[01]\w* __primary_switch\w*
-    __switch_to arm_notify_die \w*force_sig\w* __switch_to_asm unwind_\w+ __unwind_start
-    update_stack_state arch_stack_walk\w* stack_trace_\w+ save_stack\w* __save_stack_trace\w*
-    get_stack_\w+ profile_pc deref_stack_\w+ orc_\w+ stack_access_ok walk_stackframe __orc_find
-    dump_trace print_context_stack\w* is_bpf_text_address bpf_ksym_find bpf_get_\w*kallsym\w*
-    __kernel_text_address kernel_text_address kallsyms_\w+ get_symbol_\w+ __sprint_symbol
-    sprint_symbol\w* lookup_address\w* symbol_string vsnprintf snprintf sprintf vscnprintf
-    scnprintf seq_printf seq_vprintf pointer number format_decode string string_nocheck va_format
-    hex_\w+ \w*_string(?:_compressed)? escaped_string ___ratelimit lockdep_rcu_suspicious
-    __lockdep_\w+ print_\w*(?:bug|deadlock|inversion|imbalance|recursion)\w* print_circular_bug\w*
+    do_PrefetchAbort do_sea report_\w*fault warn_alloc do_el\w+_\w* __dabt_svc __und_svc el[01]\w*
+    __primary_switch\w* __switch_to arm_notify_die \w*force_sig\w* __switch_to_asm unwind_\w+
+    __unwind_start update_stack_state arch_stack_walk\w* stack_trace_\w+ save_stack\w*
+    __save_stack_trace\w* get_stack_\w+ profile_pc deref_stack_\w+ orc_\w+ stack_access_ok
+    walk_stackframe __orc_find dump_trace print_context_stack\w* is_bpf_text_address bpf_ksym_find
+    bpf_get_\w*kallsym\w* __kernel_text_address kernel_text_address kallsyms_\w+ get_symbol_\w+
+    __sprint_symbol sprint_symbol\w* lookup_address\w* symbol_string vsnprintf snprintf sprintf
+    vscnprintf scnprintf seq_printf seq_vprintf pointer number format_decode string string_nocheck
+    va_format hex_\w+ \w*_string(?:_compressed)? escaped_string ___ratelimit
+    lockdep_rcu_suspicious __lockdep_\w+
+    print_\w*(?:bug|deadlock|inversion|imbalance|recursion)\w* print_circular_bug\w*
     print_usage_bug\w* print_bad_irq_dependency print_freed_lock_bug print_\w*lock\w*
     check_usage\w* check_noncircular check_prev\w* check_deadlock check_irq_usage check_path
     validate_chain mark_lock\w* mark_held_locks mark_usage mark_all_held_locks __mark_lock
@@ -106,11 +107,11 @@ _LOCKS = r"""
     arch_spin_\w+ spin_\w+ __spin_\w+ rspin_\w+ rwlock_\w+ read_lock\w* read_unlock\w*
     write_lock\w* write_unlock\w* debug_spin_\w+ debug_write_\w+ debug_read_\w+ _atomic_dec_\w+
     _?refcount_dec_\w+ mutex_\w+ __mutex_\w+ _mutex_\w+ ww_mutex_\w+ __ww_mutex_\w+ rt_mutex_\w+
-    __rt_mutex_\w+ rt_spin_\w+ rtlock_\w+ osq_\w*lock\w* _?_?task_rq_\w*lock\w* down down_\w+
-    __down\w* up up_\w+ __up __up_\w+ rwsem_\w+ __rwsem\w* call_rwsem_\w+ percpu_(?:down|up)_\w+
-    __percpu_(?:down|up)_\w+ percpu_rwsem_\w+ seqcount_\w+ __seqprop_\w+ local_bh_\w+
-    __local_bh_\w+ _local_bh_\w+ trace_\w*(?:hard|soft)irqs\w* local_lock\w* __local_lock\w*
-    arch_local_\w+ native_\w*irq\w* __raw_\w*callee_\w+
+    __rt_mutex_\w+ rt_spin_\w+ rtlock_\w+ rt_(?:read|write)_\w+ rwbase_\w+ osq_\w*lock\w*
+    _?_?task_rq_\w*lock\w* down down_\w+ __down\w* up up_\w+ __up __up_\w+ rwsem_\w+ __rwsem\w*
+    call_rwsem_\w+ percpu_(?:down|up)_\w+ __percpu_(?:down|up)_\w+ percpu_rwsem_\w+ seqcount_\w+
+    __seqprop_\w+ local_bh_\w+ __local_bh_\w+ _local_bh_\w+ trace_\w*(?:hard|soft)irqs\w*
+    local_lock\w* __local_lock\w* arch_local_\w+ native_\w*irq\w* __raw_\w*callee_\w+
     native_\w*(?:apic|msr|safe_halt|halt|save_fl|restore_fl)\w* lock_sock\w* __lock_sock
     lock_torture\w* prepare_to_\w*wait\w* finish_wait wait_for_common\w* __wait_for_common\w*
     wait_for_completion\w* complete complete_all __wake_up\w*

@@ -56,6 +56,8 @@ def blamed(
     for entry in placed:
         if entry.part != "main" or entry.line < after or not entry.frame.reliable:
             continue
+        if entry.frame.inlined:
+            continue  # another compiler may not inline it, and a log without lines names none
         if _intruded(texts[: entry.line]):
             return None
         if not functions.is_generic(entry.frame.function, skip):

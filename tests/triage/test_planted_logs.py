@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Reports of the module's own, planted bugs: one log for each that the kernel shows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from fuzz import planted
+from fuzz.triage.read import read
+from fuzz.triage.understand import understand
+
+LOGS = sorted((Path(__file__).parent / "planted").glob("*/*.log"))
+BUGS = planted.load()
+
+
+@pytest.mark.parametrize("log", LOGS, ids=lambda log: f"{log.parent.name}-{log.stem}")
+def test_a_planted_bug_is_named_by_the_modules_own_function(log: Path) -> None:
+    first, *_ = read(log.read_bytes())
+    assert first.title == BUGS[log.stem].title
+    assert not first.corrupted
+    own = [frame.function for frame in first.frames if frame.module == "nst"]
+    assert first.frame in own
+    analysis = understand(first, remote=True)
+    assert analysis.guilty is not None
+    assert analysis.guilty.module == "nst"
+
+
+def test_every_bug_has_a_title_of_its_own() -> None:
+    titles = [bug.title for bug in BUGS.values()]
+    assert len(set(titles)) == len(titles)
+    assert {log.stem for log in LOGS} <= set(BUGS)
