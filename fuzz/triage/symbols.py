@@ -109,7 +109,8 @@ class Symbols:
             return None
         for one in self._symbols.get(frame.symbol, ()):
             if one.size == frame.size:
-                return one.section, one.start + frame.offset - (0 if frame.register else 1)
+                back = 0 if frame.register or not frame.offset else 1
+                return one.section, one.start + frame.offset - back
         return None
 
     def _look_up(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], list[Frame]]:
