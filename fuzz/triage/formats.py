@@ -74,7 +74,9 @@ _FUNC = (
     rf"(?:\[<[0-9a-f]+>\] +)*(?:(?P<func>{FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+|"
     rf"{FUNCTION} [\w./+-]+:\d+ \[inline\])"
 )
-_HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_FUNC}"
+# Where inlined callers are printed, they come first.
+_EXACT = rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+"
+_HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_EXACT}"
 _WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at )?"
 # The two lines between the title of a KASAN report and the access differ by version.
 _SOON = r"(?:.*\n){1,8}?.*"
@@ -199,13 +201,13 @@ FORMATS: tuple[Format, ...] = (
         for words, title, alts, stack, skip in (
             (r"possible (?:circular locking dependency|recursive locking|irq lock inversion "
              rf"dependency)(?: detected)?(?:.*\n){{1,12}}?.*(?:trying to acquire|just changed the "
-             rf"state of) lock:?(?:.*\n){{0,2}}?.*at: {_FUNC}",
+             rf"state of) lock:?(?:.*\n){{0,8}}?.*at: {_EXACT}",
              "possible deadlock in {frame}", (), _TRACE, ""),
             (r"possible (?:circular|recursive|irq lock) ?\w*",
              "possible deadlock in {frame}", (), _TRACE, ""),
             (r"(?:SOFTIRQ|HARDIRQ|\w+)-safe -> (?:SOFTIRQ|HARDIRQ|\w+)-unsafe lock order",
              "possible deadlock in {frame}", (), Stack.ORDER, ""),
-            (rf"inconsistent lock state(?:.*\n){{1,6}}?.*takes:(?:.*\n){{0,2}}?.*at: {_FUNC}",
+            (rf"inconsistent lock state(?:.*\n){{1,6}}?.*takes:(?:.*\n){{0,8}}?.*at: {_EXACT}",
              "inconsistent lock state in {frame}", (), _TRACE, ""),
             ("inconsistent lock state", "inconsistent lock state in {frame}", (), _TRACE, ""),
             (r"bad (?:unlock|contention) balance detected",
