@@ -68,6 +68,11 @@ class Log:
             found = self._lines[start] = self._read(start)
         return found
 
+    def forget(self, offset: int) -> None:
+        """Let go of the lines before an offset: they are not asked for again."""
+        while self._lines and (first := next(iter(self._lines))) < offset:
+            del self._lines[first]
+
     def lines_from(self, start: int) -> Iterator[LogLine]:
         """Lines from the one that begins at an offset to the log's end."""
         while start < len(self.data):

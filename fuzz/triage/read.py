@@ -78,7 +78,6 @@ class Report:
     alt_titles: list[str]
     corrupted: list[str]
     frames: list[Frame]
-    placed: list[Placed]
     guilty_file: str
     panicked: bool
     lines: list[str]
@@ -108,6 +107,7 @@ def read(data: bytes) -> list[Report]:
         if report is not None:
             reports.append(report)
             open_until[context] = report.end
+            log.forget(start.line.start)
     boot = rebooted(log)
     if boot is not None and not any(report.start < boot.start for report in reports):
         reports.insert(0, _reboot(boot))
@@ -120,7 +120,7 @@ def _belongs(start: Start, last: Report) -> bool:
 
 
 def _reboot(line: LogLine) -> Report:
-    return Report(REBOOT_TITLE, kind_of(REBOOT_TITLE), "", [], [], [], [], "", False, [line.text],
+    return Report(REBOOT_TITLE, kind_of(REBOOT_TITLE), "", [], [], [], "", False, [line.text],
                   line.start, line.end)  # fmt: skip
 
 
@@ -247,7 +247,6 @@ def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[
         alt_titles=titles[1:],
         corrupted=flaws,
         frames=main,
-        placed=placed,
         guilty_file=guilty.guilty_file(_from(main, name) if one.stack is Stack.STALL else main),
         panicked=any(_PANIC in text for text in texts),
         lines=texts,

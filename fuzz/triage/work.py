@@ -116,14 +116,16 @@ def dossier_of(work: Work) -> Dossier:
         trees = [Path(work.member.meta["module"]).parent, SOURCE.parent]
         analysis = understand(report, symbols, sources=trees, remote=True)
     result = work.result
+    keybox = KeyBox.load(work.member.run / KEYBOX)
     return Dossier(
         work.bucket,
         analysis,
-        exchanges_of(unpack(work.case.script), KeyBox.load(work.member.run / KEYBOX)),
+        exchanges_of(unpack(work.case.script), keybox),
         work.case.earliest,
         len(work.case.script),
         hits=result.hits if result else 0,
         tries=result.tries if result else 0,
         others=result.others if result else Counter(),
         history=len(result.before) if result else 0,
+        kids=tuple(sorted(keybox)),
     )

@@ -76,7 +76,7 @@ def dossiers(tmp_path: Path) -> list[Dossier]:
     assert report is not None
     analysis = understand(report, remote=True)
     return [
-        Dossier(crash, analysis, SEALED, NOW, 100, hits=3, tries=4),
+        Dossier(crash, analysis, SEALED, NOW, 100, hits=3, tries=4, kids=(0, 2)),
         Dossier(hang, None, RAW, NOW, 100),
     ]
 

@@ -29,6 +29,7 @@ class Dossier:
         tries: see `hits`.
         others: titles that came instead, with how often.
         history: how many cases have to come before it.
+        kids: what the key box held when it was found.
     """
 
     bucket: Bucket
@@ -40,6 +41,7 @@ class Dossier:
     tries: int = 0
     others: Counter[str] = field(default_factory=Counter)
     history: int = 0
+    kids: tuple[int, ...] = (0,)
 
     @property
     def title(self) -> str:

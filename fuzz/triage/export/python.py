@@ -21,26 +21,14 @@ _NEAR = 3600 * _SECOND
 
 def python_script(dossier: Dossier) -> str:
     """The script's text."""
-    kids = sorted({0, *(p.params.kid for p in _sealed(dossier.exchanges))})
     return rendered(
         "reproducer.py.j2",
         dossier=dossier,
-        kids=kids,
         exchanges=[_exchange(one, dossier.earliest) for one in dossier.exchanges],
         datagrams=any(isinstance(one, Datagram | Reflection) for one in dossier.exchanges),
         streams=any(isinstance(one, Connection) for one in dossier.exchanges),
         reflections=any(isinstance(one, Reflection) for one in dossier.exchanges),
     )
-
-
-def _sealed(exchanges: list[Exchange]) -> list[Sealed]:
-    found: list[Piece] = []
-    for one in exchanges:
-        if isinstance(one, Datagram):
-            found.append(one.piece)
-        elif isinstance(one, Connection):
-            found += one.pieces
-    return [piece for piece in found if isinstance(piece, Sealed)]
 
 
 def _exchange(one: Exchange, earliest: int) -> dict[str, Any]:
