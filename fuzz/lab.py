@@ -128,7 +128,7 @@ class Lab:
         self.guest.wait_ready(READY_SECONDS)
         self.guest.console.wait_for(
             r"nst-target: ready",
-            READY_SECONDS * self.guest.qemu.accelerator.slowdown,
+            READY_SECONDS * self.guest.qemu.slowdown,
             since=self.guest.boot_line,
         )
         self.boots += 1

@@ -35,7 +35,7 @@ from fuzz.guest.qemu import Machine, Qemu
 from fuzz.guest.relay import Relay
 from fuzz.guest.scratch import scratch
 
-# Limits on a host with KVM; longer by the slowdown of the accelerator elsewhere.
+# Limits of a stock kernel on a host with KVM; longer by `Qemu.slowdown` elsewhere.
 BOOT_SECONDS = 20.0
 END_SECONDS = 20.0
 _JOB_SCRIPT = Path(__file__).with_name("hostroot_job.sh")
@@ -176,7 +176,7 @@ class HostRootGuest:
         relay = Relay(
             stdin, self._stdin, dict(zip(self._outputs, outputs, strict=False)), self._status
         )
-        limit = BOOT_SECONDS * self.qemu.accelerator.slowdown
+        limit = BOOT_SECONDS * self.qemu.slowdown
         phase = "the guest did not boot"
         try:
             said = relay.status(limit)
@@ -184,7 +184,7 @@ class HostRootGuest:
                 limit = timeout if timeout is not None else float("inf")
                 phase = "the command did not end"
                 said = relay.status(limit)
-            limit = END_SECONDS * self.qemu.accelerator.slowdown
+            limit = END_SECONDS * self.qemu.slowdown
             phase = "the guest did not shut down"
             relay.drain(limit)
         except TimeoutError:
@@ -240,7 +240,7 @@ class HostRootGuest:
             str(virtme), "--dry-run", "--show-command", "--verbose", "--show-boot-console",
             "--mods", "auto", "--kimg", str(self._kernel.vmlinuz),
             "--disable-kvm", "--force-9p", "--busybox", busybox,
-            "--save-initramfs", str(initrd),
+            "--force-initramfs", "--save-initramfs", str(initrd),
             *(f"--rwdir={path}" for path in writable),
             *(f"--overlay-rwdir={path}" for path in _OVERLAYS if Path(path).is_dir()),
             # Without virtme's own ports its process 1 runs this on the console.

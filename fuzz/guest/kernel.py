@@ -20,12 +20,14 @@ class KernelSpec:
     """How a named kernel is obtained.
 
     `series` names the source package. `image` matches the names of Debian's packages of
-    a stock kernel; a kernel of our own has a `config` file in its place.
+    a stock kernel; a kernel of our own has a `config` file in its place. `slowdown` is how
+    much longer it takes than a stock one, for time limits.
     """
 
     name: str
     series: str
     description: str
+    slowdown: float = 1.0
     image: str | None = None
     config: Path | None = None
 
@@ -49,6 +51,7 @@ KERNELS = {
             "sanitizer-6.12",
             "6.12",
             "built from linux-source: KASAN, UBSAN, lockdep, kmemleak, fault injection, KUnit",
+            slowdown=5.0,
             config=Path(__file__).with_name("sanitizer-6.12.config"),
         ),
     )
@@ -84,6 +87,11 @@ class Kernel:
     def modules(self) -> Path:
         """The kernel's modules, with `modules.dep`."""
         return self.root / "lib" / "modules" / self.release
+
+    @property
+    def slowdown(self) -> float:
+        """How much longer it takes than a stock kernel, for time limits."""
+        return spec(self.name).slowdown
 
     @property
     def checkpatch(self) -> Path:

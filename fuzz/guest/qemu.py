@@ -45,7 +45,8 @@ class Qemu:
 
     The kernel kills QEMU when this process goes away (`process.spawn_bound`), so no
     exit leaves it behind; nor can it start without the sockets this process listens on.
-    After a panic or a reboot of the guest QEMU ends by itself.
+    After a panic or a reboot of the guest QEMU ends by itself. `slowdown` scales time
+    limits that are meant for a stock kernel on a host with KVM.
     """
 
     def __init__(self, machine: Machine, console: Console) -> None:
@@ -58,6 +59,7 @@ class Qemu:
             raise SetupError("qemu-system-x86_64 is missing: apt-get install qemu-system-x86")
         self.console = console
         self.accelerator = accel.choose(machine.kernel)
+        self.slowdown = self.accelerator.slowdown * machine.kernel.slowdown
         self._exit = contextlib.ExitStack()
         # Addresses of Unix sockets hold 107 bytes, whatever TMPDIR says.
         self._dir = self._exit.enter_context(scratch(Path("/tmp")))

@@ -142,12 +142,12 @@ class TargetGuest:
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
         """Wait until the module is loaded, the network is up and the program is started.
 
-        `timeout` is in seconds of a host with KVM, and longer on others. Raises
+        `timeout` is in seconds of a stock kernel on a host with KVM, and longer on others. Raises
         GuestTimeout, GuestPanic, or GuestError with what process 1 said.
         """
         found = self.console.wait_for(
             r"nst-init: (ready|failed: .*)",
-            timeout * self.qemu.accelerator.slowdown,
+            timeout * self.qemu.slowdown,
             since=self.boot_line,
         )
         if found[1] != "ready":
