@@ -5,7 +5,7 @@
 #
 # JOBDIR holds env, argv and cwd (NUL-terminated strings), modules (what holds the
 # kernel's lib/modules), stock (names of those of its modules to load) and, if the
-# module under test is wanted, nst.ko and keybox. Three virtio ports carry the command's
+# module under test is wanted, nst.ko and, to load into it, keybox. Three virtio ports carry the command's
 # streams, or one the terminal that it has in their place (JOBDIR/terminal: rows and
 # columns). The port nst.status says "started", then the command's exit status; or
 # "failed: " and the reason why it was not started.
@@ -39,6 +39,8 @@ if [[ $stock ]]; then
 fi
 if [[ -e $job/nst.ko ]]; then
 	said=$(insmod "$job/nst.ko" 2>&1) || fail "insmod nst.ko: $said"
+fi
+if [[ -e $job/keybox ]]; then
 	# The kernel takes a key box in a single write.
 	said=$(dd if="$job/keybox" of=/proc/net/nst_keybox bs=8M 2>&1) ||
 		fail "the key box was refused: $said"

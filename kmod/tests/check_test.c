@@ -394,6 +394,26 @@ static int nst_case_receive(struct kunit *test, struct nst_case_state *state,
 	return verdict ?: nst_replay_accept(table, hdr, event->now, window);
 }
 
+/*
+ * A table's age cannot be set to the nanosecond. So it is made a little older, and the
+ * floor that its age makes is lent to it.
+ */
+static int nst_case_at_age(struct kunit *test, struct nst_case_state *state,
+			   const struct nst_vector_event *event, u8 *bytes)
+{
+	struct nst_replay_table *table = &state->nn->replay[NST_DGRAM];
+	u64 lent = event->now > event->age ? event->now - event->age : 0;
+	u64 own = table->floor;
+	int verdict;
+
+	table->created = ktime_get_boottime_ns() - event->age;
+	table->floor = max(own, lent);
+	verdict = nst_case_receive(test, state, event, bytes);
+	if (table->floor == lent)
+		table->floor = own;
+	return verdict;
+}
+
 static void nst_test_receiver(struct kunit *test)
 {
 	const struct nst_vector_case *c = test->param_value;
@@ -416,8 +436,6 @@ static void nst_test_receiver(struct kunit *test)
 		const struct nst_vector_event *event = &c->events[i];
 		u8 *bytes;
 
-		state->nn->replay[NST_DGRAM].created =
-			ktime_get_boottime_ns() - event->age;
 		KUNIT_ASSERT_LT(test, event->socket,
 				ARRAY_SIZE(state->sockets));
 		if (event->sent) {
@@ -434,9 +452,9 @@ static void nst_test_receiver(struct kunit *test)
 		if (event->bytes_len)
 			memcpy(bytes, event->bytes, event->bytes_len);
 		KUNIT_ASSERT_EQ_MSG(test, event->verdict,
-				    nst_case_receive(test, state, event, bytes),
+				    nst_case_at_age(test, state, event, bytes),
 				    "event %zu", i);
-		if (event->verdict == NST_OK)
+		if (event->plaintext_len)
 			KUNIT_EXPECT_MEMEQ(test, bytes + NST_HEADER_LEN,
 					   event->plaintext,
 					   event->plaintext_len);
