@@ -25,9 +25,10 @@ START = 1_790_000_000 * 10**9
 LUAOSSL, PURE = "luaossl", "Pure Lua"
 
 
-def packet(protocol: int, payload: bytes) -> bytes:
+def packet(protocol: int, payload: bytes, *, back: bool = False) -> bytes:
     """An Ethernet frame with an IPv4 packet."""
-    ends = bytes((10, 0, 0, 1, 10, 0, 0, 2))
+    here, there = bytes((10, 0, 0, 1)), bytes((10, 0, 0, 2))
+    ends = there + here if back else here + there
     header = struct.pack(">BxHIBBxx", 0x45, 20 + len(payload), 0, 64, protocol)
     return b"\2" * 12 + b"\x08\x00" + header + ends + payload
 
@@ -54,18 +55,23 @@ def datagrams(path: Path, box: KeyBox, suite: SuiteId, count: int, size: int) ->
 
 
 def stream(path: Path, box: KeyBox, count: int, size: int) -> Path:
+    """A record a segment, each second one acknowledged; *count* packets in all."""
     rng = random.Random(1)
     sender = StreamSender(Role.INITIATOR, box, SuiteId.AES_GCM, rng=rng)
 
-    def segment(seq: int, flags: int, data: bytes = b"") -> bytes:
-        ports = (40000, DEFAULT_PORT)
-        return packet(6, struct.pack(">HHIIBBHHH", *ports, seq, 1, 0x50, flags, 65535, 0, 0) + data)
+    def segment(seq: int, ack: int, flags: int, data: bytes = b"", *, back: bool = False) -> bytes:
+        ports = (DEFAULT_PORT, 40000) if back else (40000, DEFAULT_PORT)
+        head = struct.pack(">HHIIBBHHH", *ports, seq, ack, 0x50, flags, 65535, 0, 0)
+        return packet(6, head + data, back=back)
 
-    packets, seq = [segment(0, 2)], 1
-    for n in range(count):
-        record = sender.seal(rng.randbytes(size), now=START + n * 1000)
-        packets.append(segment(seq, 0x18, record))
-        seq += len(record)
+    packets = [segment(0, 0, 2), segment(0, 1, 0x12, back=True), segment(1, 1, 0x10)]
+    seq = 1
+    while len(packets) < count:
+        for _ in range(2):
+            record = sender.seal(rng.randbytes(size), now=START + len(packets) * 1000)
+            packets.append(segment(seq, 1, 0x18, record))
+            seq += len(record)
+        packets.append(segment(1, seq, 0x10, back=True))
     return write(path, packets)
 
 

@@ -3,7 +3,9 @@
 
 A capture, unlike a host, can miss bytes for good. They are given up when the other
 side has acknowledged them and they still do not come, when too much waits behind
-them, or when the capture ends.
+them, or when the capture ends. The dissector's wireshark/nst/reassembly.lua has the same
+rule, and it is the dissector that needs so little patience: it is not told when a capture
+ends, and what waits behind a hole is shown nowhere.
 """
 
 from __future__ import annotations
@@ -16,8 +18,12 @@ from .capture import Stamp
 
 MAX_HELD_BYTES = 8 << 20
 MAX_HELD_SEGMENTS = 8192
-PATIENCE = 16
+PATIENCE = 3
 """Segments of the connection to wait for bytes that were acknowledged but not seen."""
+PATIENCE_NO_ACK = 16
+"""Segments that may wait behind a hole while nothing at all was acknowledged."""
+PATIENCE_ONE_WAY = 4
+"""The same, while no segment of the other side was seen, so none is to be expected."""
 _MAX_AHEAD = 1 << 30
 """No window is larger (RFC 7323, section 2.3)."""
 
@@ -60,6 +66,7 @@ class Reassembler:
         self._age = 0
         self._acked = 0
         self._last_ack: int | None = None
+        self._peer_seen = False
         self._patience = PATIENCE
         self._fin: tuple[int, Stamp] | None = None
         """Stream offset of the FIN, and where it was captured."""
@@ -97,6 +104,7 @@ class Reassembler:
 
     def acked(self, ack: int) -> Iterable[Placed]:
         """Note that the receiver has acknowledged all before *ack*."""
+        self._peer_seen = True
         if self._base is None:
             return ()
         if ack != self._last_ack:
@@ -158,12 +166,19 @@ class Reassembler:
     def _lose_patience(self) -> Iterator[Placed]:
         if self._acked > self._next:
             self._patience -= 1
-        while self._held and (
-            self._patience <= 0
-            or self._held_bytes > MAX_HELD_BYTES
-            or len(self._held) > MAX_HELD_SEGMENTS
-        ):
+        while self._held and self._hopeless():
             yield from self._skip_hole()
+
+    def _hopeless(self) -> bool:
+        """Whether the bytes before what is held are not worth waiting for."""
+        held = len(self._held)
+        if self._patience <= 0 or self._held_bytes > MAX_HELD_BYTES or held > MAX_HELD_SEGMENTS:
+            return True
+        if self._fin is not None and self._acked > self._fin[0]:
+            return True  # all of the stream was received
+        if self._acked > 0:
+            return False
+        return held > (PATIENCE_NO_ACK if self._peer_seen else PATIENCE_ONE_WAY)
 
     def _skip_hole(self) -> Iterator[Placed]:
         after = self._held[0]

@@ -3,17 +3,21 @@
 
 from __future__ import annotations
 
+import random
 from functools import cache
 from pathlib import Path
 from xml.etree.ElementTree import tostring
 
 import pytest
-from captures import KEYBOX
+from captures import KEYBOX, T0, Connection
 from dissection import PURE, Record, Way, differences, dissected, observed, pdml
-from scenarios import merged, write
+from scenarios import Hosts, merged, write
 
 from nst_scapy.capture import Frame
+from nst_scapy.header import Role
 from nst_scapy.observer import Observer, observe_frames
+from nst_scapy.sender import StreamSender
+from nst_scapy.suite import SuiteId
 
 SCENARIOS = 40
 
@@ -75,6 +79,32 @@ def test_two_passes_say_the_same(capture, keybox):
         return [[tostring(proto) for proto in p.iterfind("proto[@name='nst']")] for p in packets]
 
     assert trees(once) == trees(twice)
+
+
+@pytest.mark.parametrize("acknowledged", ["record by record", "not at all", "by nobody"])
+def test_both_wait_as_long_for_what_is_missing(tmp_path, keybox, acknowledged):
+    """A segment comes late, by more and more segments, until it is no longer waited for."""
+    frames = []
+    for late in (1, 2, 3, 4, 5, 6, 8, 15, 16, 17, 18):
+        capture = Hosts(number=late)
+        connection = Connection(capture)
+        if acknowledged != "by nobody":
+            connection.open()
+        client = StreamSender(Role.INITIATOR, KEYBOX, SuiteId.AES_GCM, rng=random.Random(late))
+        start = len(capture.packets) + 1
+        for n in range(24):
+            connection.send(True, client.seal(b"%d" % n, now=capture.now))
+            if acknowledged == "record by record" and n:
+                connection.segment(False)
+        one = capture.frames()
+        one.insert(start + late, one.pop(start))
+        frames += one
+    frames = [f._replace(number=n, time=T0 + n) for n, f in enumerate(frames, start=1)]
+    expected = observed(observe_frames(frames, Observer(KEYBOX)))
+    got = dissected(pdml(write(frames, tmp_path / "late.pcap"), keybox=keybox))
+    assert differences(expected, got) == []
+    seconds = {records[1].verdict for records in expected.values()}
+    assert seconds == {"OK", "unverified"}, "some are late, and some are too late"
 
 
 @pytest.mark.parametrize("preference", ["tcp.reassemble_out_of_order:TRUE",

@@ -19,8 +19,10 @@ local MAX_WAIT_FRAMES = 256
 
 -- Sequence number of the first payload byte: a SYN takes up one before it.
 local function first_byte(segment)
-  return (segment.seq + (segment.syn and 1 or 0)) % 4294967296
+  return segment.syn and (segment.seq + 1) % 4294967296 or segment.seq
 end
+
+M.first_byte = first_byte
 
 local Direction = {}
 Direction.__index = Direction

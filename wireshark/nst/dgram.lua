@@ -11,6 +11,12 @@ local time = use("time")
 local M = {}
 
 local WINDOW_COUNTERS = 1024
+local CUT_OFF = "the snapshot length cut it off"
+
+-- Looked up once: these run for every packet.
+local LENGTH, PREFIX = H.LENGTH, H.PREFIX
+local prefix, suite, form, perturbation =
+  checks.prefix, checks.suite, checks.dgram_form, checks.perturbation
 
 -- One datagram socket, as far as it talks to one other.
 local Socket = {}
@@ -45,8 +51,7 @@ end
 -- Checks 4 to 12: nil or a verdict, and the frame that it refers to.
 function Socket:check(header, length, stamp)
   local env = self.env
-  local verdict = checks.suite(header) or checks.dgram_form(header, length)
-    or checks.perturbation(header) or checks.kid(header, env.box())
+  local verdict = suite(header) or form(header, length) or perturbation(header) or checks.kid(header, env.box())
     or checks.timestamp(header, stamp.time, env.window)
   if verdict then return verdict end
   local sealed = self.sealed[header.session]
@@ -79,28 +84,28 @@ function Socket:judge(data, captured, length, stamp, direction)
   -- Four fields from the start: a table that grows is made several times.
   local finding = { frame = stamp.frame, direction = direction, header = nil, note = nil }
   if stamp.time then finding.time = stamp.time end
-  if length < H.LENGTH then
+  if length < LENGTH then
     finding.verdict = "SHORT"
     return finding
   end
-  if #data >= H.LENGTH then finding.header = H.parse(data, 1) end
-  finding.verdict = #data >= H.PREFIX and checks.prefix(data, 1) or nil
-  if finding.verdict then return finding end
-  local header, cut_off = finding.header, "the snapshot length cut it off"
-  if not header then
-    finding.note = cut_off
+  local header = #data >= LENGTH and H.parse(data, 1) or nil
+  finding.header = header
+  local verdict = #data >= PREFIX and prefix(data, 1)
+  if verdict then
+    finding.verdict = verdict
     return finding
-  end
-  if not self.env.box() then
-    finding.verdict = checks.suite(header) or checks.dgram_form(header, length)
-      or checks.perturbation(header)
-    if not finding.verdict then finding.note = "no key box" end
+  elseif not header then
+    finding.note = CUT_OFF
+    return finding
+  elseif not self.env.box() then
+    verdict = suite(header) or form(header, length) or perturbation(header)
+    if verdict then finding.verdict = verdict else finding.note = "no key box" end
     return finding
   end
   finding.verdict, finding.earlier = self:check(header, length, stamp)
   if finding.verdict then return finding end
   if captured < length then
-    finding.note = cut_off
+    finding.note = CUT_OFF
     return finding
   end
   local epoch, note = self.env.epoch(self.env.box(), header)

@@ -8,6 +8,7 @@ local use = ...
 if not use then return end
 
 local H = use("header")
+local connection = use("connection")
 local session_module = use("session")
 local tree_module = use("tree")
 local udp = use("dissect_udp")
@@ -30,7 +31,7 @@ local function parse(conversation, pinfo, data, length)
   local direction = session_module.direction(conversation, pinfo)
   local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = range:raw(4, 10):byte(1, 10)
   return {
-    src = direction.src, dst = direction.dst, data = data, length = length,
+    src = direction.src, dst = direction.dst, pair = conversation.pair, data = data, length = length,
     seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0,
     ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0,
     fin = flags % 2 == 1, syn = flags % 4 >= 2, rst = flags % 8 >= 4, is_ack = flags % 32 >= 16,
@@ -92,7 +93,7 @@ function Tcp:judge(segment, conversation, pinfo)
   local length, offset = segment.length, 0
   local held, rest
   if length > 0 and reassembler.base then
-    offset = reassembler:offset((segment.seq + (segment.syn and 1 or 0)) % 4294967296)
+    offset = reassembler:offset(connection.first_byte(segment))
     local ending = offset + length
     if reassembler.next < ending then
       held = reassembler.held[1] and reassembler.held[1].offset - reassembler.next

@@ -18,7 +18,6 @@ M.MAX_STREAM_PAYLOAD = 16384
 M.MAX_KPOS = 32
 
 M.DGRAM, M.REPLY, M.CLOSE, M.BOUND = 1, 2, 4, 8
-M.ALL_FLAGS = 15
 
 M.SUITES = {
   { name = "AES_GCM", cipher = "aes", hash = "sha256", key_length = 32, gcm = true },
@@ -27,10 +26,12 @@ M.SUITES = {
   { name = "SM4_CBC", cipher = "sm4", hash = "sm3", key_length = 16, gcm = false },
 }
 
+local SUITES = M.SUITES
+
 -- Length of the body of a record of a known suite.
 function M.body_length(header)
   local length = header.length
-  if M.SUITES[header.cipher_id].gcm then return length end
+  if SUITES[header.cipher_id].gcm then return length end
   return length - length % 16 + 16
 end
 

@@ -15,6 +15,11 @@ local checks = use("checks")
 local stream = use("stream")
 local M = {}
 
+-- Looked up once: these run for every packet.
+local LENGTH, PREFIX, parse, body_length = H.LENGTH, H.PREFIX, H.parse, H.body_length
+local prefix, suite, form, perturbation =
+  checks.prefix, checks.suite, checks.stream_form, checks.perturbation
+
 -- What is known of the place of the next record in its direction.
 local FIRST, PERHAPS_FIRST, NEXT, UNKNOWN, FAILED, CLOSED, DONE =
   "first", "perhaps first", "next", "unknown", "failed", "closed", "done"
@@ -115,10 +120,14 @@ end
 
 -- Drop the first n bytes.
 function Stream:drop(n)
-  n = math.min(n, self.size)
-  self.buffer = n >= self.size and "" or self:data():sub(n + 1)
+  local size = self.size
+  if n >= size then
+    n, self.buffer = size, ""
+  else
+    self.buffer = self:data():sub(n + 1)
+  end
   self.chunks = nil
-  self.at, self.size, self.need = self.at + n, self.size - n, 0
+  self.at, self.size, self.need = self.at + n, size - n, 0
 end
 
 function Stream:awaits_token()
@@ -141,13 +150,14 @@ end
 
 -- Judge one record if enough of it is there to do so.
 function Stream:step(stamp)
-  if self.place == CLOSED and self.size > 0 then
+  local place, size = self.place, self.size
+  if place == CLOSED and size > 0 then
     local finding = self:found(stamp, nil, self:data(), self.at, self.came)
     finding.verdict = "SEQUENCE"
     self:done()
     return finding
   end
-  if self.place == DONE then return self:drop(self.size) end
+  if place == DONE then return self:drop(size) end
   if self.skip > 0 then
     local passed = math.min(self.skip, self.size)
     self.skip = self.skip - passed
@@ -155,17 +165,17 @@ function Stream:step(stamp)
   end
   if self.searching and not self:find_header() then return end
   if not self.header then
-    if self.size < H.PREFIX then return self:wait_for(H.PREFIX) end
-    local data = self:data()
-    local verdict, earlier = checks.prefix(data, 1), nil
-    if verdict == "MAGIC" and self.place == PERHAPS_FIRST then
+    if self.size < PREFIX then return self:wait_for(PREFIX) end
+    local data = self.chunks and self:data() or self.buffer
+    local verdict, earlier = prefix(data, 1), nil
+    if verdict == "MAGIC" and place == PERHAPS_FIRST then
       -- The capture begins inside a record.
       self.place, self.first_lost, self.searching = UNKNOWN, true, true
       return self:step(stamp)
     end
-    local header = self.size >= H.LENGTH and H.parse(data, 1) or nil
+    local header = self.size >= LENGTH and parse(data, 1) or nil
     if not verdict then
-      if not header then return self:wait_for(H.LENGTH) end
+      if not header then return self:wait_for(LENGTH) end
       verdict, earlier = self:check(header, stamp)
       if self.waiting then return end
     end
@@ -185,9 +195,9 @@ function Stream:find_header()
       break
     end
     at = hit
-    if #data - at + 1 < H.LENGTH then break end
-    local header = H.parse(data, at)
-    if not checks.prefix(data, at) and not self:check_form(header) and not self:check_key(header) then
+    if #data - at + 1 < LENGTH then break end
+    local header = parse(data, at)
+    if not prefix(data, at) and not self:check_form(header) and not self:check_key(header) then
       found = true
       break
     end
@@ -200,8 +210,7 @@ end
 
 -- Checks 4 to 7.
 function Stream:check_form(header)
-  return checks.suite(header) or checks.stream_form(header, self.direction:to_acceptor(header))
-    or checks.perturbation(header)
+  return suite(header) or form(header, self.direction:to_acceptor(header)) or perturbation(header)
 end
 
 -- Check 8, and what of SEQUENCE holds at any place.
@@ -242,9 +251,9 @@ end
 -- Open the record whose header is there, when its body is.
 function Stream:complete(stamp)
   local header = self.header
-  local length = H.LENGTH + H.body_length(header)
+  local length = LENGTH + body_length(header)
   if self.size < length then return self:wait_for(length) end
-  local record, start, came = self:data(), self.at, self.came
+  local record, start, came = self.chunks and self:data() or self.buffer, self.at, self.came
   if #record > length then record = record:sub(1, length) end
   self:drop(length)
   self.header = nil
@@ -257,7 +266,7 @@ end
 function Stream:open(finding, header, record, stamp)
   local receiver = self.receiver
   if not receiver then return self:unverified(finding, header, stamp, nil, "no key box") end
-  local body = record:sub(H.LENGTH + 1)
+  local body = record:sub(LENGTH + 1)
   if self.place == PERHAPS_FIRST then
     local first, why = self:opens_as_first(header, body)
     if why then return self:unverified(finding, header, stamp, nil, why) end
@@ -332,7 +341,7 @@ function Stream:fail(verdict, header, stamp, earlier)
   local finding = self:found(stamp, header, bytes, self.at, self.came)
   self:failed(finding, verdict, earlier)
   local known = checks.NUMBER[verdict] >= checks.NUMBER.KID
-  self:drop(known and H.LENGTH or 1)
+  self:drop(known and LENGTH or 1)
   return finding
 end
 
@@ -341,7 +350,7 @@ function Stream:lose(length, stamp, out)
   if self.place == CLOSED or self.place == DONE then return end
   local header, at_hand = self.header, self.size
   if header then
-    self.skip = H.LENGTH + H.body_length(header) - at_hand
+    self.skip = LENGTH + body_length(header) - at_hand
     if self.place ~= FAILED then
       local finding = self:found(stamp, header, self:data(), self.at, self.came)
       finding.note = "a part of it was not captured"

@@ -36,13 +36,17 @@ function M.new(env, address)
   return self
 end
 
--- Judge what a TCP segment completes (as in connection.lua); stamp is { frame, time }.
--- Findings are added to out, each with its direction.
+-- A string that stands for two endpoints.
+function M.pair(src, dst)
+  return src < dst and src .. " " .. dst or dst .. " " .. src
+end
+
+-- Judge what a TCP segment completes (as in connection.lua; pair is that of its ends); stamp
+-- is { frame, time }. Findings are added to out, each with its direction.
 function Observer:segment(segment, stamp, out)
-  local src, dst = segment.src, segment.dst
-  local key = src < dst and src .. " " .. dst or dst .. " " .. src
+  local key = segment.pair
   local found = self.connections[key]
-  local syn = found and found:successor(segment)
+  local syn = found and segment.syn and found:successor(segment)
   if syn then
     found:finish(out)
     found = nil
@@ -54,7 +58,7 @@ function Observer:segment(segment, stamp, out)
     if syn and syn ~= segment then found:segment(syn, stamp, out) end
   end
   found:segment(segment, stamp, out)
-  return found.directions[src]
+  return found.directions[segment.src]
 end
 
 -- The socket at dst, as far as it talks to src.

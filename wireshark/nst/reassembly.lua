@@ -5,7 +5,8 @@
 -- A capture, unlike a host, can miss bytes for good. Wireshark does not say when a
 -- capture ends, and what waits behind a hole is not shown, so holes are given up as
 -- soon as it is safe: shortly after the other side has acknowledged the bytes, or, if
--- nothing tells what it has, after a few more segments.
+-- nothing tells what it has, after a few more segments. nst_scapy/tcp.py is the model and has
+-- the same numbers.
 
 local use = ...
 if not use then return end

@@ -98,7 +98,7 @@ function Session:conversation(kind, id, pinfo)
     found = {
       kind = kind, id = id,
       port = pinfo.src_port ~= pinfo.dst_port and pinfo.src_port or nil,
-      there = { src = a, dst = b }, back = { src = b, dst = a },
+      there = { src = a, dst = b }, back = { src = b, dst = a }, pair = observer.pair(a, b),
     }
     if a == b then found.back = found.there end
     found.there.conversation, found.back.conversation = found, found
@@ -109,10 +109,8 @@ end
 
 -- The direction of the packet in a conversation: { src =, dst = }.
 function M.direction(conversation, pinfo)
-  local there = conversation.there
-  if conversation.port then
-    return pinfo.src_port == conversation.port and there or conversation.back
-  end
+  local there, port = conversation.there, conversation.port
+  if port then return pinfo.src_port == port and there or conversation.back end
   -- Both ports are the same.
   return tostring(pinfo.src) == address(there.src) and there or conversation.back
 end
@@ -145,7 +143,7 @@ end
 function Session:note(finding, conversation)
   local header, verdict = finding.header, finding.verdict
   -- Expert information on each record would drown the rest where there is no key box.
-  if verdict ~= "OK" and finding.note ~= "no key box" or self.settings:error() then
+  if verdict ~= "OK" and finding.note ~= "no key box" or self.settings.watched.err then
     finding.expert = true
   end
   if header then

@@ -74,8 +74,9 @@ end
 
 -- The key box, nil if there is none.
 function Settings:box()
-  if self.watched:poll() then self:report(true) end
-  return self.watched.box
+  local watched = self.watched
+  if watched.path ~= "" and watched:poll() then self:report(true) end
+  return watched.box
 end
 
 -- What is wrong with the key box, nil if nothing is.

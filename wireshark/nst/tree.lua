@@ -10,6 +10,7 @@ local time = use("time")
 local M = {}
 
 local UNVERIFIED = "unverified"
+local format = string.format
 local SUITES, CLOSE, has = H.SUITES, H.CLOSE, H.has
 
 local epoch_time = Field.new("frame.time_epoch")
@@ -42,8 +43,12 @@ end
 -- Whether anyone looks at what the tree says of NST: most fields of most packets that
 -- tshark reads, or that Wireshark loads, are never looked at.
 function Drawer:wanted(tree)
-  self.handle = self.handle or Dissector.get("nst")
-  return tree:referenced(self.handle)
+  local handle = self.handle
+  if not handle then
+    handle = Dissector.get("nst")
+    self.handle = handle
+  end
+  return tree:referenced(handle)
 end
 
 -- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
@@ -51,9 +56,9 @@ function M.summary(finding)
   local header, verdict = header_of(finding), finding.verdict or UNVERIFIED
   if not header or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
   local suite = SUITES[header.cipher_id]
-  return (suite and suite.name or ("cipher " .. header.cipher_id)) .. " kid " .. header.kid
-    .. " seq " .. header.counter .. " len " .. header.length
-    .. (has(header, CLOSE) and " CLOSE [" or " [") .. verdict .. "]"
+  return format("%s kid %d seq %d len %d%s [%s]",
+    suite and suite.name or ("cipher " .. header.cipher_id), header.kid, header.counter,
+    header.length, has(header, CLOSE) and " CLOSE" or "", verdict)
 end
 
 -- The header's fields; range holds its 48 bytes.
