@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import shutil
 import subprocess
+import time
 
 import pytest
 from captures import KEYBOX, Capture, Connection, dgram_sender, stream_sender
@@ -111,6 +112,31 @@ def test_key_box_errors_are_shown(talk, tmp_path):
     assert "11111111" not in run.stdout + run.stderr
 
 
+def test_a_key_box_is_read_again_while_packets_come(tmp_path):
+    capture = Capture()
+    senders = [dgram_sender(seed) for seed in (1, 2)]
+    for sender in senders:
+        capture.udp(sender.seal(b"x", now=capture.now))
+    packets = capture.write(tmp_path / "live.pcap").read_bytes()
+    half = 24 + (len(packets) - 24) // 2
+    box = tmp_path / "box"
+    KeyBox({kid: bytes(32) for kid in range(4)}).save(box)
+    command = [need("tshark", "tshark"), "-r", "-", "-l", "-X", f"lua_script:{NST_LUA}"]
+    command += ["-o", f"nst.keybox:{box}", "-T", "fields", "-e", "nst.verdict"]
+    with subprocess.Popen(
+        command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL
+    ) as run:
+        assert run.stdin is not None
+        assert run.stdout is not None
+        run.stdin.write(packets[:half])
+        run.stdin.flush()
+        before = run.stdout.readline()
+        KEYBOX.save(box)
+        time.sleep(1.1)  # it is looked at once a second
+        after, _ = run.communicate(packets[half:], timeout=60)
+    assert (before, after) == (b"AUTH\n", b"OK\n")
+
+
 @pytest.mark.parametrize(
     ("text", "why"),
     [
@@ -197,6 +223,8 @@ def test_statistics():
     assert out.startswith("NST statistics: 5 conversations, ")
     assert "    verdicts  OK (" in out
     assert "TRUNCATED (1)" in out
+    assert max(map(len, out.splitlines())) < 80
+    assert "cipher 0" not in out, "what does not begin as a record has no suite"
     assert "0  udp  127.0.0.1:" in out
 
 

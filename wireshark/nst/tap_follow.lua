@@ -12,6 +12,7 @@ local function hex(data)
 end
 
 local FORMS = {}
+local QUESTIONS = { "Conversation (0, or as Statistics numbers it)", "Form (text, hex or raw)" }
 
 -- Everything that a terminal would not show as it is becomes a dot.
 function FORMS.text(data)
@@ -34,7 +35,7 @@ end
 
 -- The plaintext of a conversation as text; what came back is indented by a tab.
 local function report(session, argument)
-  local number, form = argument:match("^(%d*),?(%a*)$")
+  local number, form = argument:match("^%s*(%d*)%s*,?%s*(%a*)%s*$")
   form = FORMS[form == "" and "text" or form or ""]
   if not form then
     return "nst,follow: expected nst,follow,NUMBER,FORM with FORM text, hex or raw\n"
@@ -61,6 +62,6 @@ local function report(session, argument)
 end
 
 return function(session)
-  taps.register(session, "nst,follow", "Follow", { "Conversation", "Form: text, hex or raw" },
+  taps.register(session, "nst,follow", "Follow", QUESTIONS,
     function(argument) return report(session, argument) end)
 end

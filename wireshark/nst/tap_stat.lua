@@ -7,11 +7,14 @@ if not use then return end
 local H = use("header")
 local taps = use("taps")
 
+local WIDTH, INDENT = 52, 14 -- of lists, and before them
+
 local function add(counts, key, n)
   counts[key] = (counts[key] or 0) + (n or 1)
 end
 
--- "a 3, b 1": the most frequent first, or by key if the keys are numbers.
+-- "a (3), b (1)": the most frequent first, or by key if the keys are numbers. Lines are
+-- broken where the window of the menu would break them.
 local function listed(counts)
   local keys = {}
   for key in pairs(counts) do keys[#keys + 1] = key end
@@ -20,8 +23,17 @@ local function listed(counts)
     if counts[a] ~= counts[b] then return counts[a] > counts[b] end
     return a < b
   end)
-  for i, key in ipairs(keys) do keys[i] = ("%s (%d)"):format(key, counts[key]) end
-  return #keys > 0 and table.concat(keys, ", ") or "none"
+  local out, width = "", 0
+  for i, key in ipairs(keys) do
+    local word = ("%s (%d)%s"):format(key, counts[key], i < #keys and "," or "")
+    if width > 0 and width + #word >= WIDTH then
+      out, width = out .. "\n" .. (" "):rep(INDENT), 0
+    elseif width > 0 then
+      word = " " .. word
+    end
+    out, width = out .. word, width + #word
+  end
+  return out ~= "" and out or "none"
 end
 
 local function new()
@@ -32,10 +44,12 @@ end
 -- Count one finding; way is 1 for there, 2 for back.
 local function count(session, sums, finding, way)
   local header = finding.header and H.parse(finding.header, 1)
-  add(sums.verdicts, finding.verdict or "unverified")
+  local verdict = finding.verdict or "unverified"
+  add(sums.verdicts, verdict)
   sums.records[way] = sums.records[way] + 1
   sums.bytes[way] = sums.bytes[way] + (finding.plaintext and #finding.plaintext or 0)
-  if not header then return end
+  -- What is no record has neither suite nor kid.
+  if not header or verdict == "MAGIC" or verdict == "VERSION" then return end
   local suite = H.SUITES[header.cipher_id]
   add(sums.suites, suite and suite.name or ("cipher " .. header.cipher_id))
   add(sums.kids, header.kid)
