@@ -45,7 +45,8 @@ void nst_keybox_publish(struct nst_net *nn, struct nst_keybox *box);
 int nst_keybox_add(struct nst_net *nn, struct nst_keybox *more, bool replace);
 int nst_keybox_delete(struct nst_net *nn, const u16 *kids, size_t count);
 void nst_keybox_flush(struct nst_net *nn);
-bool nst_keybox_next(const struct nst_net *nn, u32 from, u16 *kid);
+size_t nst_keybox_kids(const struct nst_net *nn, u32 from, u16 *kids,
+		       size_t max);
 unsigned int nst_keybox_count(const struct nst_net *nn);
 
 bool nst_keybox_has(const struct nst_net *nn, u16 kid);

@@ -137,30 +137,22 @@ void nst_keybox_flush(struct nst_net *nn)
 	mutex_unlock(&nn->keybox_lock);
 }
 
-/* The first kid from @from on; false if there is none. */
-bool nst_keybox_next(const struct nst_net *nn, u32 from, u16 *kid)
+/* Up to @max kids, ascending, from @from on; returns how many. */
+size_t nst_keybox_kids(const struct nst_net *nn, u32 from, u16 *kids,
+		       size_t max)
 {
 	const struct nst_keybox *box;
-	unsigned int low = 0, high;
+	unsigned int i = 0;
+	size_t count = 0;
 
 	rcu_read_lock();
 	box = rcu_dereference(nn->keybox);
-	high = box ? box->count : 0;
-	while (low < high) {
-		unsigned int middle = (low + high) / 2;
-
-		if (box->keys[middle].kid < from)
-			low = middle + 1;
-		else
-			high = middle;
-	}
-	if (box && low < box->count) {
-		*kid = box->keys[low].kid;
-		rcu_read_unlock();
-		return true;
-	}
+	while (box && i < box->count && box->keys[i].kid < from)
+		i++;
+	while (box && i < box->count && count < max)
+		kids[count++] = box->keys[i++].kid;
 	rcu_read_unlock();
-	return false;
+	return count;
 }
 
 unsigned int nst_keybox_count(const struct nst_net *nn)

@@ -72,9 +72,14 @@ static int nst_put_reject(struct sk_buff *skb, const struct nst_reject *reject,
 void nst_netlink_report(struct net *net, const struct nst_reject *reject,
 			u32 lost)
 {
-	struct sk_buff *skb = genlmsg_new(GENLMSG_DEFAULT_SIZE, GFP_ATOMIC);
+	struct sk_buff *skb;
 	void *hdr;
 
+	/* No larger than need be: listeners' buffers count what is allocated. */
+	skb = genlmsg_new(nla_total_size(sizeof(u8)) + 3 * nla_total_size(0) +
+			  2 * nla_total_size(sizeof(reject->src)) +
+			  nla_total_size(sizeof(reject->header)) +
+			  nla_total_size(sizeof(u32)), GFP_ATOMIC);
 	if (!skb)
 		return;
 	hdr = genlmsg_put(skb, 0, 0, &nst_genl, 0, NST_CMD_REJECT);
@@ -98,7 +103,7 @@ static const struct genl_ops nst_genl_ops[] = {
 		.cmd		= NST_CMD_KEY_DEL,
 		.doit		= nst_key_del_doit,
 		.policy		= nst_keys_del_policy,
-		.maxattr	= NST_KEYS_A_DEL_MAX,
+		.maxattr	= NST_KEYS_A_MAX,
 		.flags		= GENL_UNS_ADMIN_PERM,
 	}, {
 		.cmd		= NST_CMD_KEY_GET,

@@ -25,10 +25,9 @@ bool nst_netlink_listened(struct net *net);
 void nst_netlink_report(struct net *net, const struct nst_reject *reject,
 			u32 lost);
 
-/* netlink_keys.c; to delete takes fewer attributes than to add */
-#define NST_KEYS_A_DEL_MAX	NST_KEYS_A_KEY
+/* netlink_keys.c */
 extern const struct nla_policy nst_keys_add_policy[NST_KEYS_A_MAX + 1];
-extern const struct nla_policy nst_keys_del_policy[NST_KEYS_A_DEL_MAX + 1];
+extern const struct nla_policy nst_keys_del_policy[NST_KEYS_A_MAX + 1];
 int nst_key_add_doit(struct sk_buff *skb, struct genl_info *info);
 int nst_key_del_doit(struct sk_buff *skb, struct genl_info *info);
 int nst_key_flush_doit(struct sk_buff *skb, struct genl_info *info);

@@ -12,13 +12,12 @@
 #include "netlink.h"
 #include "netns.h"
 
+/* 1 KiB, on the stack: a message of a dump has room for more. */
+#define NST_KIDS_PER_MESSAGE	512
+
 static const struct nla_policy nst_key_policy[NST_KEY_A_MAX + 1] = {
 	[NST_KEY_A_KID]		= { .type = NLA_U16 },
 	[NST_KEY_A_MATERIAL]	= NLA_POLICY_EXACT_LEN(NST_KEY_LEN),
-};
-
-static const struct nla_policy nst_kid_policy[NST_KEY_A_MATERIAL] = {
-	[NST_KEY_A_KID]		= { .type = NLA_U16 },
 };
 
 const struct nla_policy nst_keys_add_policy[NST_KEYS_A_MAX + 1] = {
@@ -26,8 +25,8 @@ const struct nla_policy nst_keys_add_policy[NST_KEYS_A_MAX + 1] = {
 	[NST_KEYS_A_REPLACE]	= { .type = NLA_FLAG },
 };
 
-const struct nla_policy nst_keys_del_policy[NST_KEYS_A_DEL_MAX + 1] = {
-	[NST_KEYS_A_KEY]	= NLA_POLICY_NESTED(nst_kid_policy),
+const struct nla_policy nst_keys_del_policy[NST_KEYS_A_MAX + 1] = {
+	[NST_KEYS_A_KIDS]	= { .type = NLA_BINARY },
 };
 
 static size_t nst_count_keys(const struct genl_info *info)
@@ -44,7 +43,7 @@ static size_t nst_count_keys(const struct genl_info *info)
 
 /* Reads one NST_KEYS_A_KEY. */
 static int nst_parse_key(const struct nlattr *attr, const struct genl_info *info,
-			 bool material, struct nst_key *key)
+			 struct nst_key *key)
 {
 	struct nlattr *parts[NST_KEY_A_MAX + 1];
 	int err;
@@ -57,14 +56,12 @@ static int nst_parse_key(const struct nlattr *attr, const struct genl_info *info
 		NL_SET_ERR_MSG_ATTR(info->extack, attr, "kid is missing");
 		return -EINVAL;
 	}
-	if (material && !parts[NST_KEY_A_MATERIAL]) {
+	if (!parts[NST_KEY_A_MATERIAL]) {
 		NL_SET_ERR_MSG_ATTR(info->extack, attr, "key is missing");
 		return -EINVAL;
 	}
 	key->kid = nla_get_u16(parts[NST_KEY_A_KID]);
-	if (material)
-		memcpy(key->key, nla_data(parts[NST_KEY_A_MATERIAL]),
-		       NST_KEY_LEN);
+	memcpy(key->key, nla_data(parts[NST_KEY_A_MATERIAL]), NST_KEY_LEN);
 	return 0;
 }
 
@@ -99,8 +96,7 @@ int nst_key_add_doit(struct sk_buff *skb, struct genl_info *info)
 	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rem) {
 		if (nla_type(attr) != NST_KEYS_A_KEY)
 			continue;
-		err = nst_parse_key(attr, info, true,
-				    &more->keys[more->count]);
+		err = nst_parse_key(attr, info, &more->keys[more->count]);
 		if (err)
 			goto out;
 		more->count++;
@@ -119,32 +115,17 @@ out:
 
 int nst_key_del_doit(struct sk_buff *skb, struct genl_info *info)
 {
-	size_t count = nst_count_keys(info), i = 0;
-	const struct nlattr *attr;
-	struct nst_key key;
-	int rem, err = 0;
-	u16 *kids;
+	const struct nlattr *kids = info->attrs[NST_KEYS_A_KIDS];
+	int err;
 
-	if (!count || count > NST_KIDS) {
-		NL_SET_ERR_MSG(info->extack, "1 to 65536 kids expected");
+	if (!kids || !nla_len(kids) || nla_len(kids) % sizeof(u16)) {
+		NL_SET_ERR_MSG(info->extack, "an array of kids expected");
 		return -EINVAL;
 	}
-	kids = kvmalloc_array(count, sizeof(*kids), GFP_KERNEL_ACCOUNT);
-	if (!kids)
-		return -ENOMEM;
-	nlmsg_for_each_attr(attr, info->nlhdr, GENL_HDRLEN, rem) {
-		if (nla_type(attr) != NST_KEYS_A_KEY)
-			continue;
-		err = nst_parse_key(attr, info, false, &key);
-		if (err)
-			goto out;
-		kids[i++] = key.kid;
-	}
-	err = nst_keybox_delete(nst_net(genl_info_net(info)), kids, count);
+	err = nst_keybox_delete(nst_net(genl_info_net(info)), nla_data(kids),
+				nla_len(kids) / sizeof(u16));
 	if (err == -ENOENT)
-		NL_SET_ERR_MSG(info->extack, "no such kid");
-out:
-	kvfree(kids);
+		NL_SET_ERR_MSG_ATTR(info->extack, kids, "no such kid");
 	return err;
 }
 
@@ -154,36 +135,26 @@ int nst_key_flush_doit(struct sk_buff *skb, struct genl_info *info)
 	return 0;
 }
 
-static int nst_put_kid(struct sk_buff *skb, struct netlink_callback *cb,
-		       u16 kid)
-{
-	struct nlattr *nest;
-	void *hdr;
-
-	hdr = nst_netlink_dump_put(skb, cb, NST_CMD_KEY_GET);
-	if (!hdr)
-		return -EMSGSIZE;
-	nest = nla_nest_start(skb, NST_KEYS_A_KEY);
-	if (!nest || nla_put_u16(skb, NST_KEY_A_KID, kid)) {
-		genlmsg_cancel(skb, hdr);
-		return -EMSGSIZE;
-	}
-	nla_nest_end(skb, nest);
-	genlmsg_end(skb, hdr);
-	return 0;
-}
-
 int nst_key_get_dumpit(struct sk_buff *skb, struct netlink_callback *cb)
 {
 	const struct nst_net *nn = nst_net(sock_net(skb->sk));
-	u16 kid;
+	u16 kids[NST_KIDS_PER_MESSAGE];
+	size_t count;
+	void *hdr;
 
 	/* A box that changes meanwhile is told by NLM_F_DUMP_INTR. */
 	cb->seq = nst_keybox_generation(nn);
-	while (nst_keybox_next(nn, cb->args[0], &kid)) {
-		if (nst_put_kid(skb, cb, kid))
-			break;
-		cb->args[0] = kid + 1;
+	count = nst_keybox_kids(nn, cb->args[0], kids, ARRAY_SIZE(kids));
+	if (!count)
+		return 0;
+	hdr = nst_netlink_dump_put(skb, cb, NST_CMD_KEY_GET);
+	if (!hdr)
+		return -EMSGSIZE;
+	if (nla_put(skb, NST_KEYS_A_KIDS, count * sizeof(kids[0]), kids)) {
+		genlmsg_cancel(skb, hdr);
+		return -EMSGSIZE;
 	}
+	genlmsg_end(skb, hdr);
+	cb->args[0] = kids[count - 1] + 1;
 	return skb->len;
 }

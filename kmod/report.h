@@ -37,7 +37,7 @@ struct nst_reject {
 };
 
 /* At most so many reports a second leave a namespace. */
-#define NST_REPORTS_PER_SECOND	1000
+#define NST_REPORTS_PER_SECOND	200
 
 struct nst_report_limit {
 	spinlock_t	lock;		/* guards the rest */

@@ -17,13 +17,13 @@
 enum nst_cmd {
 	NST_CMD_UNSPEC,
 	/*
-	 * Adds all of the keys or none, fails with EEXIST if there is one of them
-	 * already, unless NST_KEYS_A_REPLACE.
+	 * Adds every NST_KEYS_A_KEY or none; fails with EEXIST if there is one of
+	 * them already, unless NST_KEYS_A_REPLACE.
 	 */
 	NST_CMD_KEY_ADD,
-	/* Deletes all of the keys or none: ENOENT if one of them is not there. */
+	/* Deletes all NST_KEYS_A_KIDS or none: ENOENT if one of them is not there. */
 	NST_CMD_KEY_DEL,
-	/* Dump: a message for each key, by kid; never with its material. */
+	/* Dump: the kids, ascending, by as many as fit; never a key's material. */
 	NST_CMD_KEY_GET,
 	/* Deletes all keys. */
 	NST_CMD_KEY_FLUSH,
@@ -43,6 +43,7 @@ enum nst_keys_attr {
 	NST_KEYS_A_UNSPEC,
 	NST_KEYS_A_KEY,			/* nest, nst_key_attr; any number of them */
 	NST_KEYS_A_REPLACE,		/* flag */
+	NST_KEYS_A_KIDS,		/* binary, array of u16 */
 	__NST_KEYS_A_MAX
 };
 
@@ -51,7 +52,7 @@ enum nst_keys_attr {
 enum nst_key_attr {
 	NST_KEY_A_UNSPEC,
 	NST_KEY_A_KID,			/* u16 */
-	NST_KEY_A_MATERIAL,		/* binary, 32 bytes; NST_CMD_KEY_ADD only */
+	NST_KEY_A_MATERIAL,		/* binary, 32 bytes */
 	__NST_KEY_A_MAX
 };
 
