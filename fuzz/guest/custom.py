@@ -47,14 +47,14 @@ def build_kernel(
         unpacked.rename(tree)
     if not (tree / ".config").exists():
         _make(tree, f"KCONFIG_ALLCONFIG={config}", "allnoconfig")
-    _check(tree / ".config", config)
+    check_config(tree / ".config", config)
     progress("compiling: about 16 minutes on two cores; interrupted, it can be taken up again")
     _make(tree, f"-j{os.cpu_count() or 1}", "bzImage", "modules", progress=progress)
     progress("gathering what modules are built against")
     _arrange(tree, into)
 
 
-def _check(made: Path, config: Path) -> None:
+def check_config(made: Path, config: Path) -> None:
     """Raise SetupError if an option was not taken over: a renamed one, or one that needs others."""
     options = set(made.read_text().splitlines())
     wanted = [line for line in config.read_text().splitlines() if line.startswith("CONFIG_")]
