@@ -359,7 +359,9 @@ INTRUDERS = re.compile(
 
 FIRMWARE = re.compile(
     r"SeaBIOS \(version|^UEFI firmware|early console in (?:extract_kernel|decompress)|"
-    r"Decompressing Linux\.\.\.|^EFI stub:|^U-Boot \d|^GRUB |^iPXE |Booting the kernel\b|"
+    r"Decompressing Linux\.\.\.|EFI stub:|^U-Boot \d|GRUB |iPXE |"
+    r"Probing EDD|Booting from |BdsDxe: |(?:SYS|ISO|EXT)LINUX |Starting kernel|KASLR|Loading Linux|"
+    r"Booting the kernel\b|"
     r"Linux version \d+\.\d+"
 )
 """How a boot begins."""

@@ -12,6 +12,9 @@ from fuzz.triage.lines import Log, LogLine
 
 _REBOOT_SIGNS = (b"Booting the kernel", b"SeaBIOS (version", b"Linux version ")
 # Where lockdep drew a frame around its titles, until 4.10: "[ INFO: ... ]".
+# What puts a stamp of its own before each line also puts it before empty ones.
+_CLOCK = re.compile(r"^\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?")
+_WORDS = re.compile(r"\w{2}")
 _SUBSYSTEM = re.compile(r"[\[\s-]*(?:[\w-]+: )?")
 _BEFORE = re.compile(r"[A-Za-z_@]$")
 
@@ -105,7 +108,8 @@ def rebooted(log: Log) -> LogLine | None:
     if first < 0:
         return None
     before = log.data[: log.line_start(first)]
-    earlier = [text for text in before.decode("utf-8", "replace").splitlines() if text.strip()]
+    printed = before.decode("utf-8", "replace").splitlines()
+    earlier = [text for text in printed if _WORDS.search(_CLOCK.sub("", text))]
     firmware = [index for index, text in enumerate(earlier) if FIRMWARE.search(text)]
     if firmware:
         earlier = earlier[: firmware[0]]

@@ -94,3 +94,18 @@ def test_any_piece_is_read(start: int, missing: int) -> None:
     for report in read(data[:start] + data[start + missing :]):
         assert report.title
         assert report.start < report.end <= len(data)
+
+
+@pytest.mark.parametrize(
+    ("before", "seen"),
+    [
+        ("", []),
+        ("Probing EDD (edd=off to disable)... ok\n", []),
+        ("2026-11-23T01:02:03.456Z \nSeaBIOS (version 1.16.2)\nBooting from ROM...\n", []),
+        ("open(0x7)\nSeaBIOS (version 1.16.2)\n", ["unexpected kernel reboot"]),
+        ("[    9.1] eth0: link up\n", ["unexpected kernel reboot"]),
+    ],
+)
+def test_a_boot_is_a_reboot_if_something_ran_before(before: str, seen: list[str]) -> None:
+    boot = "[    0.000000] Linux version 6.12.1 (gcc)\n[    0.000000] Command line: quiet\n"
+    assert titles((before + boot).encode()) == seen
