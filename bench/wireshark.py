@@ -1,15 +1,16 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What the Wireshark dissector costs, measured with tshark: python3 bench/wireshark.py
 
-CPU time (user), best of three, so that other work on the machine disturbs little. Start
-of tshark is subtracted where a cost per packet or record is printed.
+CPU time (user), medians of runs that take turns, so that other work on the machine disturbs
+little. The start of tshark is in the ratios, and subtracted from costs per packet or record.
 """
 
 from __future__ import annotations
 
 import argparse
-import os
 import random
+import resource
+import statistics
 import struct
 import subprocess
 import tempfile
@@ -75,55 +76,68 @@ def stream(path: Path, box: KeyBox, count: int, size: int) -> Path:
     return write(path, packets)
 
 
-def seconds(*command: str) -> float:
-    """User CPU time of a command, best of three."""
-    best = float("inf")
-    for _ in range(3):
-        before = os.times().children_user
-        subprocess.run(command, check=True, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
-        best = min(best, os.times().children_user - before)
-    return best
+def seconds(*commands: list[str], runs: int) -> list[float]:
+    """User CPU time of each command: medians of *runs*, the commands taking turns."""
+    times: list[list[float]] = [[] for _ in commands]
+    for _ in range(runs):
+        for command, spent in zip(commands, times, strict=True):
+            before = resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime
+            quiet = subprocess.DEVNULL
+            subprocess.run(command, check=True, stdout=quiet, stderr=quiet)
+            spent.append(resource.getrusage(resource.RUSAGE_CHILDREN).ru_utime - before)
+    return [statistics.median(spent) for spent in times]
+
+
+def headers(folder: Path, box: KeyBox, count: int, runs: int, script: list[str]) -> None:
+    """The same captures with and without the dissector, which has no key box."""
+    captures = {
+        "start": datagrams(folder / "one.pcap", box, SuiteId.AES_GCM, 1, 1),
+        "UDP": datagrams(folder / "udp.pcap", box, SuiteId.AES_GCM, count, 512),
+        "TCP": stream(folder / "tcp.pcap", box, count, 512),
+    }
+    plain = [["tshark", "-r", str(path)] for path in captures.values()]
+    times = seconds(*plain, *(command + script for command in plain), runs=runs)
+    start, start_nst = times[0], times[len(plain)]
+    print(f"start: tshark {start:.2f} s, with the dissector {start_nst:.2f} s")
+    for n, transport in enumerate(("UDP", "TCP"), start=1):
+        without, dissected = times[n], times[n + len(plain)]
+        costs = (without - start) / count * 1e6, (dissected - start_nst) / count * 1e6
+        print(
+            f"{transport}, {count} packets, headers only: {without / dissected:.2f} of the speed "
+            f"undissected; us a packet: {costs[0]:.0f} undissected, {costs[1]:.0f} dissected"
+        )
+
+
+def decryption(folder: Path, box: KeyBox, count: int, runs: int, script: list[str]) -> None:
+    """What a key box adds to the same captures."""
+    keys = [*script, "-o", f"nst.keybox:{folder / 'keybox'}"]
+    print("decryption, us a record beyond headers:   64 B   512 B  1400 B   16 KiB, MB/s")
+    for crypto, fewer in ((LUAOSSL, 1), (PURE, 10)):
+        for suite in SuiteId:
+            row = []
+            for size in (64, 512, 1400, 16384):
+                n = max(count // fewer // (1 + size // 4096), 100)
+                path = datagrams(folder / "records.pcap", box, suite, n, size)
+                command = ["tshark", "-r", str(path)]
+                with_keys = [*command, *keys, "-o", f"nst.crypto:{crypto}"]
+                without, decrypted = seconds(command + script, with_keys, runs=runs)
+                row.append((decrypted - without) / n)
+            costs = "".join(f"{cost * 1e6:8.0f}" for cost in row[:3])
+            print(f"{crypto:>10} {suite.name:24} {costs} {16384 / row[3] / 1e6:15.1f}")
 
 
 def main() -> None:
     parser = argparse.ArgumentParser(description="Measure the Wireshark dissector.")
-    parser.add_argument("--records", type=int, default=4000, help="records a capture")
-    count: int = parser.parse_args().records
+    parser.add_argument("--records", type=int, default=20000, help="packets a capture")
+    parser.add_argument("--runs", type=int, default=5, help="of each command")
+    args = parser.parse_args()
     box = KeyBox({kid: bytes([kid]) * 32 for kid in range(1, 5)})
+    script = ["-X", f"lua_script:{NST_LUA}"]
     with tempfile.TemporaryDirectory() as name:
         folder = Path(name)
         box.save(folder / "keybox")
-
-        def run(path: Path, *options: str) -> float:
-            return seconds("tshark", "-r", str(path), *options)
-
-        script = ("-X", f"lua_script:{NST_LUA}")
-        keys = (*script, "-o", f"nst.keybox:{folder / 'keybox'}")
-        one = datagrams(folder / "one.pcap", box, SuiteId.AES_GCM, 1, 1)
-        start, start_nst = run(one), run(one, *script)
-
-        print(f"start: tshark {start:.2f} s, with the dissector {start_nst:.2f} s")
-        for transport, path in (
-            ("UDP", datagrams(folder / "udp.pcap", box, SuiteId.AES_GCM, count, 512)),
-            ("TCP", stream(folder / "tcp.pcap", box, count, 512)),
-        ):
-            plain, header = run(path), run(path, *script)
-            cost = (header - start_nst - plain + start) / count * 1e6
-            print(
-                f"{transport}, headers only: {plain / header:.2f} of the speed undissected, "
-                f"{cost:.0f} us a packet more"
-            )
-        print("decryption, us a record beyond headers:   64 B   512 B  1400 B   16 KiB, MB/s")
-        for crypto, fewer in ((LUAOSSL, 1), (PURE, 10)):
-            for suite in SuiteId:
-                row = []
-                for size in (64, 512, 1400, 16384):
-                    n = max(count // fewer // (1 + size // 4096), 100)
-                    path = datagrams(folder / "records.pcap", box, suite, n, size)
-                    with_keys = run(path, *keys, "-o", f"nst.crypto:{crypto}")
-                    row.append((with_keys - run(path, *script)) / n)
-                costs = "".join(f"{cost * 1e6:8.0f}" for cost in row[:3])
-                print(f"{crypto:>10} {suite.name:24} {costs} {16384 / row[3] / 1e6:15.1f}")
+        headers(folder, box, args.records, args.runs, script)
+        decryption(folder, box, args.records // 5, args.runs, script)
 
 
 if __name__ == "__main__":

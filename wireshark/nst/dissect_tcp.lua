@@ -222,9 +222,10 @@ function Tcp:post(pinfo, stream)
   if not session:fresh(pinfo, true) or udp.quoted() then return end
   local conversation = session:conversation("tcp", id, pinfo)
   local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
-  local length, payload = tcp_length(), payload_range()
-  local segment = parse(conversation, pinfo, payload and payload:raw() or "",
-    length and length.value or 0)
+  local length = tcp_length()
+  length = length and length.value or 0
+  local payload = length > 0 and payload_range()
+  local segment = parse(conversation, pinfo, payload and payload:raw() or "", length)
   if not segment then return end
   if known then
     result = self:judge(segment, conversation, pinfo)
