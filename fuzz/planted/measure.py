@@ -132,7 +132,7 @@ def measure(
         small = minimiser.run(work.case, first.before)
         done = reproduce(bench, small.case, small.before, wanted, tries=tries, say=say)
     Result(
-        str(work.member.run), work.case.id, small.case.script, work.case.earliest,
+        work.member.run.name, work.case.id, small.case.script, work.case.earliest,
         work.case.creation, [one.id for one in done.before], done.hits, done.tries,
         Counter(done.others), minimised=True,
     ).save(path, work.bucket.id)  # fmt: skip

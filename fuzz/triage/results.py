@@ -19,7 +19,7 @@ class Result:
     """The case of a bucket as far as it was worked on.
 
     Attributes:
-        run: directory of the run that it is from.
+        run: name of the run that it is from.
         case: its number there.
         script: its bytes, made small if it was minimised.
         earliest: when it was sent, by the guest's clock, ns since 1970.

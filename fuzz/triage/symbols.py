@@ -21,6 +21,9 @@ from fuzz.triage.frames import Frame
 _PLACE = re.compile(r"(?P<file>.+):(?P<line>\d+|\?)(?: \(discriminator \d+\))?$")
 
 
+_PADDING = 64
+
+
 class SymbolsError(UserError):
     """A file that symbols cannot be read from."""
 
@@ -83,7 +86,14 @@ class Symbols:
 
     def fits(self, frame: Frame) -> bool:
         """Whether a frame's function is there in the size that the kernel told."""
-        return any(one.size == frame.size for one in self._symbols.get(frame.symbol, ()))
+        return self._symbol(frame) is not None
+
+    def _symbol(self, frame: Frame) -> _Symbol | None:
+        """The symbol of a frame. The kernel counts what pads a function as part of it."""
+        for one in self._symbols.get(frame.symbol, ()):
+            if frame.size is not None and 0 <= frame.size - one.size < _PADDING:
+                return one
+        return None
 
     def resolve(self, stack: Iterable[Frame]) -> list[Frame]:
         """The frames with files and lines, inlined functions before what they are part of.
@@ -107,11 +117,12 @@ class Symbols:
     def _place(self, frame: Frame) -> tuple[str, int] | None:
         if frame.module != self.module or frame.offset is None or frame.file:
             return None
-        for one in self._symbols.get(frame.symbol, ()):
-            if one.size == frame.size:
-                back = 0 if frame.register or not frame.offset else 1
-                return one.section, one.start + frame.offset - back
-        return None
+        one = self._symbol(frame)
+        if one is None:
+            return None
+        return one.section, one.start + frame.offset - (
+            0 if frame.register else min(1, frame.offset)
+        )
 
     def _look_up(self, wanted: list[tuple[str, int]]) -> dict[tuple[str, int], list[Frame]]:
         found: dict[tuple[str, int], list[Frame]] = {}

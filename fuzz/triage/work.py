@@ -87,10 +87,10 @@ def work_on(
     result = Result.load(folder, bucket.id)
     member = bucket.representative
     if result is not None:
-        known = [m for m in bucket.members if str(m.run) == result.run]
+        known = [m for m in bucket.members if m.run.name == result.run]
         member = next((m for m in known if m.stored.first == result.case), member)
     case, history = case_of(member, _HISTORY)
-    if result is not None and result.case == case.id and result.run == str(member.run):
+    if result is not None and result.case == case.id and result.run == member.run.name:
         case = replace(case, script=result.script)
     else:
         result = None

@@ -91,7 +91,7 @@ def test_the_guilty_line_is_shown(module: Path) -> None:
 def test_another_builds_symbols_are_not_used(module: Path) -> None:
     frame = sized(module)
     assert frame.size is not None
-    (report,) = read(log_of(replace(frame, size=frame.size + 16)))
+    (report,) = read(log_of(replace(frame, size=frame.size + 64)))
     analysis = understand(report, [Symbols(module, "demo")])
     assert "is of another build: the size of outer differs" in analysis.notes[0]
     assert all(not one.file for one in analysis.stack)

@@ -62,7 +62,7 @@ def command(
         done = reproduce(bench, small.case, small.before, wanted, tries=tries, say=say)
     if done.reproduced:
         Result(
-            str(work.member.run), work.case.id, small.case.script, work.case.earliest,
+            work.member.run.name, work.case.id, small.case.script, work.case.earliest,
             work.case.creation, [one.id for one in done.before], done.hits, done.tries,
             Counter(done.others), minimised=True,
         ).save(folder, work.bucket.id)  # fmt: skip

@@ -53,7 +53,7 @@ def command(
         )
     if done.reproduced:
         kept = work.result or Result(
-            str(work.member.run), work.case.id, work.case.script, work.case.earliest,
+            work.member.run.name, work.case.id, work.case.script, work.case.earliest,
             work.case.creation,
         )  # fmt: skip
         replace(
