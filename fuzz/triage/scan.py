@@ -16,6 +16,7 @@ _REBOOT_SIGNS = (b"Booting the kernel", b"SeaBIOS (version", b"Linux version ")
 _CLOCK = re.compile(r"^\d{4}-\d\d-\d\d[T ][\d:.,]+(?:Z|[+-]\d\d:?\d\d)?")
 _WORDS = re.compile(r"\w{2}")
 _SUBSYSTEM = re.compile(r"[\[\s-]*(?:[\w-]+: )?")
+_HARMLESS = re.compile(HARMLESS.pattern.encode())
 _BEFORE = re.compile(r"[A-Za-z_@]$")
 
 
@@ -61,7 +62,8 @@ def candidates(log: Log) -> frozenset[int]:
         needle = words.encode()
         at = data.find(needle)
         while at >= 0:
-            found.add(data.rfind(b"\n", 0, at) + 1)
+            if not _HARMLESS.match(data, at):
+                found.add(data.rfind(b"\n", 0, at) + 1)
             newline = data.find(b"\n", at)
             if newline < 0:
                 break
