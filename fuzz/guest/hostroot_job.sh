@@ -28,9 +28,14 @@ ip link set dev lo up
 # them: a host without a kernel of its own, such as a container, has no such folder.
 read -r modules <"$job/modules"
 export MODPROBE_OPTIONS="--dirname=$modules"
-printf '#!/bin/sh\nexec /sbin/modprobe --dirname=%q "$@"\n' "$modules" >/run/nst-modprobe
-chmod 755 /run/nst-modprobe
-echo /run/nst-modprobe >/proc/sys/kernel/modprobe
+if [[ -s $modules/lib/modules/$(uname -r)/modules.dep ]]; then
+	printf '#!/bin/sh\nexec /sbin/modprobe --dirname=%q "$@"\n' "$modules" >/run/nst-modprobe
+	chmod 755 /run/nst-modprobe
+	echo /run/nst-modprobe >/proc/sys/kernel/modprobe
+else
+	# All is built in: the kernel need not ask, and it asks for every algorithm.
+	echo >/proc/sys/kernel/modprobe
+fi
 
 read -r stock <"$job/stock"
 if [[ $stock ]]; then
