@@ -17,11 +17,11 @@
 
 /* Flags that mean something to UDP, and keep meaning it with records. */
 #define NST_DGRAM_SEND_FLAGS	(MSG_DONTWAIT | MSG_NOSIGNAL | MSG_DONTROUTE | \
-				 MSG_CONFIRM | MSG_CMSG_COMPAT)
+				 MSG_CONFIRM | MSG_CMSG_COMPAT | MSG_OOB)
 
 /* Flags that would put several records into a datagram, or let data past us. */
-#define NST_DGRAM_SEND_REFUSED	(MSG_OOB | MSG_FASTOPEN | MSG_ZEROCOPY | \
-				 MSG_PROBE | MSG_MORE)
+#define NST_DGRAM_SEND_REFUSED	(MSG_FASTOPEN | MSG_ZEROCOPY | MSG_PROBE | \
+				 MSG_MORE)
 
 struct nst_dest {
 	bool	ipv6;

@@ -158,6 +158,18 @@ int nst_stream_shutdown(struct socket *sock, int how)
 	return err;
 }
 
+/* Whether something came that the application did not read. */
+static bool nst_stream_unread(struct nst_sock *ns)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	bool unread;
+
+	mutex_lock(&ns->rx_lock);
+	unread = rx->plain_len || rx->received;
+	mutex_unlock(&ns->rx_lock);
+	return unread;
+}
+
 /* Before release. What was sent has to arrive, or the peer has to learn better. */
 void nst_stream_finish(struct nst_sock *ns)
 {
@@ -166,6 +178,11 @@ void nst_stream_finish(struct nst_sock *ns)
 	/* Such a close is a reset. */
 	if (sock_flag(sk, SOCK_LINGER) && !READ_ONCE(sk->sk_lingertime))
 		return;
+	/* TCP resets, too, but what we took from it does not count there. */
+	if (nst_stream_unread(ns)) {
+		nst_stream_fail(ns, -ECONNABORTED);
+		return;
+	}
 	if (nst_stream_close_tx(ns))
 		nst_stream_fail(ns, -ECONNABORTED);
 
