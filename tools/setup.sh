@@ -19,6 +19,10 @@ packages=(
 	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
 	# captures of what the module sends
 	tcpdump
+	# programs that run over NST unmodified; their servers are unpacked, below
+	curl iperf3 libwrap0 openssh-client redis-tools
+	# the man page is checked with
+	mandoc
 	# the Wireshark dissector: tshark 4.0 and its fast crypto
 	lua-luaossl tshark
 )
@@ -75,6 +79,20 @@ wireshark_4_4() {
 	touch "$stamp"
 }
 
+# Installed, they would start.
+servers_unpacked() {
+	local into=${XDG_CACHE_HOME:-$HOME/.cache}/nst/servers package
+	[[ ! -e $into/.complete ]] || return 0
+	say "unpacking nginx and openssh-server"
+	mkdir -p "$into"
+	(cd "$into" && apt-get download -qq nginx openssh-server 2>/dev/null)
+	for package in "$into"/*.deb; do
+		dpkg -x "$package" "$into"
+		rm "$package"
+	done
+	touch "$into/.complete"
+}
+
 declare -A installed=()
 while read -r status package; do
 	[[ $status != ii ]] || installed[$package]=yes
@@ -86,6 +104,7 @@ flock "$lock"
 system_packages
 virtual_environment
 wireshark_4_4
+servers_unpacked
 for kernel in debian-6.12 debian-6.1; do
 	.venv/bin/nst-fuzz kernel fetch --quiet "$kernel"
 done

@@ -46,6 +46,8 @@ def group() -> None:
       nst connect 192.0.2.1 --keybox test.keybox < letter
       nst shell --keybox test.keybox
       nst vectors tests/vectors/nst-v1.json
+      nst ctl keys load test.keybox
+      nst run -- curl http://192.0.2.1/
 
     Exit status: 0 for success, 1 where a check found something, 2 for bad input,
     130 when interrupted.
