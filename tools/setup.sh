@@ -85,7 +85,14 @@ servers_unpacked() {
 	[[ ! -e $into/.complete ]] || return 0
 	say "unpacking nginx and openssh-server"
 	mkdir -p "$into"
-	(cd "$into" && apt-get download -qq nginx openssh-server 2>/dev/null)
+	if ! (cd "$into" && apt-get download -qq nginx openssh-server) 2>/dev/null; then
+		if ((EUID != 0)); then
+			say "Debian's package lists are missing; as root, run: apt-get update"
+			exit 1
+		fi
+		apt-get update -qq
+		(cd "$into" && apt-get download -qq nginx openssh-server) 2>/dev/null
+	fi
 	for package in "$into"/*.deb; do
 		dpkg -x "$package" "$into"
 		rm "$package"
