@@ -23,19 +23,25 @@ local function payload_range()
   return payload and payload.range
 end
 
--- The segment of the packet in hand, with its data.
+local shared = {} -- the segment of the packet in hand
+
+-- The segment of the packet in hand, with its data. Only those with SYN are kept by anyone:
+-- all others share a table, for to make one costs more than to parse the header.
 local function parse(conversation, pinfo, data, length)
   local header = tcp_header()
   local range = header and header.range
   if not range or range:len() < 20 then return end
   local direction = session_module.direction(conversation, pinfo)
   local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = range:raw(4, 10):byte(1, 10)
-  return {
-    src = direction.src, dst = direction.dst, pair = conversation.pair, data = data, length = length,
-    seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0,
-    ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0,
-    fin = flags % 2 == 1, syn = flags % 4 >= 2, rst = flags % 8 >= 4, is_ack = flags % 32 >= 16,
-  }
+  local syn = flags % 4 >= 2
+  local segment = syn and {} or shared
+  segment.src, segment.dst, segment.pair = direction.src, direction.dst, conversation.pair
+  segment.data, segment.length = data, length
+  segment.seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0
+  segment.ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0
+  segment.fin, segment.syn = flags % 2 == 1, syn
+  segment.rst, segment.is_ack = flags % 8 >= 4, flags % 32 >= 16
+  return segment
 end
 
 local MAX_STREAMS = 262144
