@@ -16,6 +16,7 @@ if TYPE_CHECKING:
 
 CORRUPTED = "corrupted"
 _WORKER = re.compile(r"^rcu_gp_(?:kthread|fqs_loop)$|^kthread$|^ret_from_fork")
+_BOTTOM = re.compile(r"entry_(?:SYSCALL|SYSENTER|INT80)\w*|ret_from_fork\w*|el0t?_\w*sync")
 _OF_INTERRUPT = re.compile(r"apic_timer_interrupt|asm_call|ret_from_intr|el1_irq|el1h_64|__irq_svc")
 _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"syz-executor\.?\d*(?:[/:]\d+)?"), "syz-executor"),
@@ -62,6 +63,8 @@ def blamed(
             return None
         if not functions.is_generic(entry.frame.function, skip):
             return entry.frame
+        if _BOTTOM.fullmatch(entry.frame.function):
+            return None  # what follows is another stack
     return None
 
 
