@@ -160,6 +160,7 @@ def _start(argv: Sequence[str], parent: socket.socket) -> None:
         # The copy in the parent is the only one that may live on.
         socket.send_fds(parent, [b"\0"], [listener])
         os.close(listener)
+        # Python had ideas of its own about them.
         for number in (signal.SIGPIPE, signal.SIGINT):
             signal.signal(number, signal.SIG_DFL)
         os.execvp(argv[0], list(argv))
@@ -178,6 +179,9 @@ def _serve(listener: int, child: int) -> int:
     for number in (signal.SIGINT, signal.SIGQUIT):
         signal.signal(number, signal.SIG_IGN)
     pidfd = os.pidfd_open(child)
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        # Sent to us alone, it is meant for the program.
+        signal.signal(number, lambda got, _: signal.pidfd_send_signal(pidfd, got))
     poller = select.poll()
     poller.register(listener, select.POLLIN)
     poller.register(pidfd, select.POLLIN)
@@ -190,6 +194,8 @@ def _serve(listener: int, child: int) -> int:
                 poller.unregister(listener)  # nobody is left to ask
         elif pidfd in ready:
             break
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        signal.signal(number, signal.SIG_DFL)
     status = os.waitstatus_to_exitcode(os.waitpid(child, 0)[1])
     if os.fork() == 0:
         _serve_the_rest(listener)

@@ -10,6 +10,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import textwrap
 import time
 from collections.abc import Iterator
@@ -34,6 +35,7 @@ from tests.in_guest.sockets import fails_with, nst_pair, nst_to_tcp, recv_exactl
 
 NOBODY = 65534
 KEY = b"k" * 32
+NST = str(Path(sysconfig.get_path("scripts"), "nst"))
 SYSCTL = Path("/proc/sys/net/nst")
 
 
@@ -416,7 +418,7 @@ def test_ctl(tmp_path: Path, box: KeyBox) -> None:
 @pytest.mark.usefixtures("fresh_namespace")
 def test_ctl_monitor_ends_with_ctrl_c() -> None:
     with subprocess.Popen(
-        ["nst", "ctl", "monitor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
+        [NST, "ctl", "monitor"], stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True
     ) as monitor:
         assert monitor.stdout is not None
         assert monitor.stderr is not None

@@ -12,6 +12,7 @@ import signal
 import socket
 import subprocess
 import sys
+import sysconfig
 import time
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -30,7 +31,7 @@ from tests.in_guest.namespaces import LEFT, RIGHT, RIGHT4, RIGHT6, Network, insi
 SERVERS = platformdirs.user_cache_path("nst") / "servers"
 IPERF, HTTP, REDIS, SSH = 5201, 80, 6379, 2222
 PAGE = b"this page must not be seen in a capture\n" * 5000
-NST_RUN = ["nst", "run", "--"]
+NST_RUN = [str(Path(sysconfig.get_path("scripts"), "nst")), "run", "--"]
 PATIENCE_S = 60.0
 
 
@@ -99,7 +100,7 @@ def captured(file: Path) -> Iterator[None]:
         time.sleep(0.5)
         tcpdump.terminate()
         said = tcpdump.communicate()[1]
-    assert b" 0 packets dropped by kernel" in said
+    assert b"\n0 packets dropped by kernel" in said
 
 
 def check_capture(file: Path, port: int, box: str) -> list[dict[str, object]]:
@@ -298,6 +299,17 @@ def test_exit_status() -> None:
         (["/no/such/program"], 127),
     ):
         assert subprocess.run([*NST_RUN, *argv], check=False).returncode == status
+
+
+def test_signals_are_the_programs(tmp_path: Path) -> None:
+    told = tmp_path / "told"
+    script = f"trap 'exit 5' TERM; echo ready >{told}; while :; do sleep 0.1; done"
+    with subprocess.Popen([*NST_RUN, "sh", "-c", script]) as running:
+        while not told.exists():
+            assert running.poll() is None
+            time.sleep(0.1)
+        running.terminate()
+        assert running.wait(30) == 5
 
 
 def test_what_is_left_behind_is_served_on(tmp_path: Path) -> None:
