@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from pyroute2 import IPRoute, netns
+from pyroute2.netlink.rtnl import TC_H_ROOT
 
 from nst_scapy.kernel import load_keybox
 
@@ -88,7 +89,8 @@ class Network:
         """Have the router behave again."""
         router = self._routes[MIDDLE]
         for name in (LEFT, RIGHT):
-            router.tc("del", "root", router.link_lookup(ifname=name)[0])
+            index = router.link_lookup(ifname=name)[0]
+            router.tc("del", index=index, handle="1:", parent=TC_H_ROOT)
 
     def flush_routes(self) -> None:
         """Forget path MTUs."""
