@@ -27,6 +27,7 @@ from fuzz.triage.records import (
     script_of,
 )
 from nst_scapy.header import HEADER_LEN, MAGIC, TOKEN_LEN, Header, make_nonce
+from nst_scapy.suite import SuiteId
 
 _REPEATS = 2
 """Trials after which a step that did not show the finding is given up, if the finding is
@@ -261,6 +262,8 @@ def _with_header(piece: Piece, header: Header) -> Piece:
     if isinstance(piece, Raw):
         return Raw(header.pack() + piece.data[HEADER_LEN:])
     params = piece.params
+    if header.cipher_id != piece.header.cipher_id:
+        params = params._replace(cipher_id=header.cipher_id)
     if header.kpos != piece.header.kpos or header.kval != piece.header.kval:
         params = params._replace(kpos=header.kpos, kval=header.kval)
     return replace(piece, header=header, params=params)
@@ -276,7 +279,10 @@ def _ordinary(name: str, piece: Piece, case: StoredCase) -> Piece:
     header = _header_of(piece)
     if header is None:
         return piece
-    if name == "perturbation":
+    if name == "suite":
+        # Every kernel has AES-GCM; a reproducer that needs another suite needs its modules.
+        header = header._replace(cipher_id=SuiteId.AES_GCM)
+    elif name == "perturbation":
         header = header._replace(kpos=0, kval=0)
     elif name == "kid" and isinstance(piece, Sealed):
         header = header._replace(kid=piece.params.kid)
@@ -289,5 +295,5 @@ def _ordinary(name: str, piece: Piece, case: StoredCase) -> Piece:
     return _with_header(piece, header)
 
 
-_ORDINARY = ("perturbation", "kid", "counter", "transport_len", "timestamp")
+_ORDINARY = ("suite", "perturbation", "kid", "counter", "transport_len", "timestamp")
 """What a sender who is up to nothing has in a header is ordinary."""
