@@ -281,7 +281,7 @@ def _ordinary(name: str, piece: Piece, case: StoredCase) -> Piece:
         return piece
     if name == "suite":
         # Every kernel has AES-GCM; a reproducer that needs another suite needs its modules.
-        header = header._replace(cipher_id=SuiteId.AES_GCM)
+        header = header._replace(cipher_id=int(SuiteId.AES_GCM))
     elif name == "perturbation":
         header = header._replace(kpos=0, kval=0)
     elif name == "kid" and isinstance(piece, Sealed):
