@@ -298,7 +298,8 @@ def test_exit_status() -> None:
         (["sh", "-c", "kill -TERM $$"], 128 + signal.SIGTERM),
         (["/no/such/program"], 127),
     ):
-        assert subprocess.run([*NST_RUN, *argv], check=False).returncode == status
+        done = subprocess.run([*NST_RUN, *argv], capture_output=True, check=False)
+        assert done.returncode == status
 
 
 def test_signals_are_the_programs(tmp_path: Path) -> None:
