@@ -5,6 +5,7 @@
 # make setup    what both need first; does nothing when it is there
 # make test-kernels  the tests inside guests on all kernels, unit tests and static checks too;
 #               the first time it builds the sanitizer kernel
+# make test-programs  iperf3, curl and nginx, redis and ssh over NST, in a guest
 # make kmod     build nst.ko for the guests' kernel and print its path
 # make lint     ruff and mypy alone
 # make clean    remove what was built in the tree (the cache stays: ~/.cache/nst)
@@ -29,6 +30,11 @@ test-kernels: setup
 	$(BIN)/nst-fuzz kmod --check
 	$(BIN)/nst-fuzz kunit
 	$(BIN)/pytest --kernels $(KERNELS) tests/guest/test_in_guest.py
+
+.PHONY: test-programs
+test-programs: setup
+	$(BIN)/nst-fuzz guest run -- $(BIN)/python -B -m pytest -v -p no:cacheprovider \
+		tests/in_guest/test_nst_run.py
 
 .PHONY: setup
 setup:

@@ -63,11 +63,14 @@ def error_of(done: subprocess.CompletedProcess[bytes]) -> str:
 
 
 @contextmanager
-def listening(*args: object, stdin: bytes = b"") -> Iterator[tuple[subprocess.Popen[bytes], int]]:
-    """`nst listen` and its port; standard input is a file, so that it can end."""
+def listening(
+    *args: object, stdin: bytes | None = b""
+) -> Iterator[tuple[subprocess.Popen[bytes], int]]:
+    """`nst listen` and its port; its standard input holds *stdin*, or stays open for ``None``."""
     read, write = os.pipe()
-    os.write(write, stdin)
-    os.close(write)
+    if stdin is not None:
+        os.write(write, stdin)
+        os.close(write)
     command = [NST, "listen", "0", "-v", "--address", "127.0.0.1", *map(str, args)]
     with subprocess.Popen(
         command, stdin=read, stdout=subprocess.PIPE, stderr=subprocess.PIPE
@@ -81,6 +84,8 @@ def listening(*args: object, stdin: bytes = b"") -> Iterator[tuple[subprocess.Po
             yield process, int(match[1])
         finally:
             process.kill()
+            if stdin is None:
+                os.close(write)
 
 
 class TestSealAndOpen:
@@ -270,7 +275,8 @@ def capture(tmp_path) -> Path:
 
 class TestReplay:
     def test_what_was_sealed_before_is_refused(self, capture):
-        with listening() as (server, port):
+        # A server that had said all would have ended its side before it resets the other.
+        with listening(stdin=None) as (server, port):
             done = nst("replay", capture, "127.0.0.1", port, "-w", 3, "--json")
             assert server.communicate(timeout=60)[0] == b""
             assert server.returncode == 1
