@@ -6,6 +6,7 @@ from __future__ import annotations
 import contextlib
 import errno
 import json
+import logging
 import os
 from collections.abc import Iterator
 from dataclasses import asdict
@@ -245,27 +246,32 @@ def monitor(as_json: bool, count: int | None) -> None:
     Example:
       nst ctl monitor --json
     """
-    with _control() as control:
-        control.watch()
-        if not as_json:
-            click.echo("watching", err=True)
-        for number, reject in enumerate(control.rejects(), 1):
-            shown = reject.as_dict()
-            if as_json:
-                click.echo(json.dumps(shown))
-            else:
-                where = shown["where"] + (", passed" if reject.passed else "")
-                lost = f", {reject.lost} not shown before it" if reject.lost else ""
-                header = shown["header"]
-                about = (
-                    f" kid {header['kid']} session {header['session_id']:012x}"
-                    f" counter {header['counter']}"
-                    if isinstance(header, dict)
-                    else f" {len(reject.header)} bytes"
-                )
-                click.echo(
-                    f"{shown['verdict']:<9} {shown['transport']} {reject.src} > {reject.dst}"
-                    f" ({where}{lost}){about}"
-                )
-            if number == count:
-                return
+    try:
+        with _control() as control:
+            control.watch()
+            if not as_json:
+                click.echo("watching", err=True)
+            for number, reject in enumerate(control.rejects(), 1):
+                shown = reject.as_dict()
+                if as_json:
+                    click.echo(json.dumps(shown))
+                else:
+                    where = shown["where"] + (", passed" if reject.passed else "")
+                    lost = f", {reject.lost} not shown before it" if reject.lost else ""
+                    header = shown["header"]
+                    about = (
+                        f" kid {header['kid']} session {header['session_id']:012x}"
+                        f" counter {header['counter']}"
+                        if isinstance(header, dict)
+                        else f" {len(reject.header)} bytes"
+                    )
+                    click.echo(
+                        f"{shown['verdict']:<9} {shown['transport']} {reject.src} > {reject.dst}"
+                        f" ({where}{lost}){about}"
+                    )
+                if number == count:
+                    return
+    except KeyboardInterrupt:
+        # pyroute2 leaves the wait behind as a task, of which asyncio would tell.
+        logging.getLogger("asyncio").setLevel(logging.CRITICAL)
+        raise
