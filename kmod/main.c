@@ -10,7 +10,7 @@
 
 #include "epoch.h"
 #include "family.h"
-#include "netlink.h"
+#include "genl.h"
 #include "netns.h"
 #include "socket.h"
 #include "suite.h"

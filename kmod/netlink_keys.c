@@ -9,7 +9,7 @@
 #include <net/sock.h>
 
 #include "keybox.h"
-#include "netlink.h"
+#include "genl.h"
 #include "netns.h"
 
 /* 1 KiB, on the stack: a message of a dump has room for more. */

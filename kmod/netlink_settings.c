@@ -5,7 +5,7 @@
 
 #include <net/genetlink.h>
 
-#include "netlink.h"
+#include "genl.h"
 #include "netns.h"
 #include "settings.h"
 

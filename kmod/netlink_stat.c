@@ -7,7 +7,7 @@
 #include <net/genetlink.h>
 
 #include "keybox.h"
-#include "netlink.h"
+#include "genl.h"
 #include "netns.h"
 #include "suite.h"
 

@@ -15,7 +15,7 @@
 #include <net/inet_sock.h>
 #include <net/ipv6.h>
 
-#include "netlink.h"
+#include "genl.h"
 #include "netns.h"
 #include "report.h"
 #include "socket.h"

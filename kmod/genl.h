@@ -2,8 +2,8 @@
 /*
  * The generic-netlink family "nst".
  */
-#ifndef _NST_NETLINK_H
-#define _NST_NETLINK_H
+#ifndef _NST_GENL_H
+#define _NST_GENL_H
 
 #include <linux/nst_netlink.h>
 #include <linux/types.h>
@@ -41,4 +41,4 @@ int nst_setting_set_doit(struct sk_buff *skb, struct genl_info *info);
 /* netlink_stat.c */
 int nst_stat_get_doit(struct sk_buff *skb, struct genl_info *info);
 
-#endif /* _NST_NETLINK_H */
+#endif /* _NST_GENL_H */
