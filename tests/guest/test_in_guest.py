@@ -46,7 +46,7 @@ def in_guest(nst_fuzz: str, options: list[str], tests: list[str], *, seconds: in
 @pytest.mark.timeout(4000)
 def test_in_guest(nst_fuzz: str, kernel_name: str) -> None:
     options = ["--kernel", kernel_name]
-    seconds = 1200
+    seconds = 2400
     if kernel_name not in kernels.STOCK:
         # The kernel that watches takes its time, and tells at the end what was lost.
         options += ["--memory", "2048", "--append", "kmemleak=on"]
