@@ -118,15 +118,6 @@ def splice_out(world: World) -> object:
         return got
 
 
-def splice_out_without_waiting(world: World) -> object:
-    with world.pair() as pair, pipe() as (_, into):
-        flags = SPLICE_F_NONBLOCK
-        empty = attempt(os.splice, pair.acceptor.fileno(), into, 10, None, None, flags)
-        pair.initiator.shutdown(socket.SHUT_WR)
-        assert pair.acceptor.recv(1, socket.MSG_PEEK) == b""
-        return empty, os.splice(pair.acceptor.fileno(), into, 10)
-
-
 def splice_from_one_to_another(world: World) -> object:
     with world.pair() as one, world.pair() as other, pipe() as (out, into):
         one.initiator.sendall(text(3000))
