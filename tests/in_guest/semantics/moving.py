@@ -17,7 +17,7 @@ from tests.in_guest.semantics.uring import IORING_OP_RECV, IORING_OP_SEND, Uring
 from tests.in_guest.semantics.world import World, attempt, meanwhile, text, wait_for_bytes
 from tests.in_guest.sockets import recv_all, recv_exactly
 
-SPLICE_F_NONBLOCK, SPLICE_F_MORE = 2, 4
+SPLICE_F_MORE = 4
 F_SETPIPE_SZ = 1031
 
 
