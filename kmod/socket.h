@@ -69,6 +69,7 @@ struct nst_stream_rx {
 	bool			closed;		/* authentic CLOSE */
 	bool			trailing;	/* bytes came after it */
 	bool			shut;		/* the application's SHUT_RD */
+	bool			unasked;	/* reading for no recv */
 	/* Written before @accepted_any is set, read by the sending side after. */
 	bool			accepted_any;
 	u8			first_token[NST_TOKEN_LEN];

@@ -221,7 +221,7 @@ __poll_t nst_stream_poll(struct file *file, struct socket *sock,
 		return EPOLLERR | EPOLLIN | EPOLLRDNORM | EPOLLOUT | EPOLLWRNORM;
 
 	/* TCP tells of ciphertext and of FIN; that it died is true of us, too. */
-	if (!(mask & EPOLLERR))
+	if (!(mask & EPOLLERR) && inet_sk_state_load(ns->sk) != TCP_CLOSE)
 		mask &= ~(EPOLLIN | EPOLLRDNORM | EPOLLRDHUP | EPOLLPRI);
 	mask |= nst_stream_poll_rx(ns);
 	/* TCP did not know yet of a connection that just failed. */

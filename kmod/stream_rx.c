@@ -70,7 +70,10 @@ static void nst_stream_reject(struct nst_sock *ns, enum nst_verdict verdict)
 	nst_stream_fail(ns, error);
 }
 
-/* What TCP has of the next @len bytes: never waits. */
+/*
+ * What TCP has of the next @len bytes: never waits. Where it has none it would hand out
+ * the socket's error, which is only for an application that asks.
+ */
 static int nst_stream_read(struct nst_sock *ns, void *buf, size_t len,
 			   int flags)
 {
@@ -79,6 +82,9 @@ static int nst_stream_read(struct nst_sock *ns, void *buf, size_t len,
 	struct msghdr msg = { };
 	int ret;
 
+	if (ns->stream.rx.unasked && !sock_flag(ns->sk, SOCK_DONE) &&
+	    skb_queue_empty_lockless(&ns->sk->sk_receive_queue))
+		return -EAGAIN;
 	iov_iter_kvec(&msg.msg_iter, ITER_DEST, &vec, 1, len);
 	ret = ns->inner->recvmsg(ns->sk->sk_socket, &msg, len,
 				 MSG_DONTWAIT | flags);
@@ -328,18 +334,17 @@ int nst_stream_fill(struct nst_sock *ns)
 
 /*
  * Opens records until @want bytes of plaintext wait to be read, or as many as the
- * receive buffer may hold, while the application asks for none: TCP's error stays for
- * recv or SO_ERROR to take.
+ * receive buffer may hold, while the application asks for none.
  */
 void nst_stream_fill_to(struct nst_sock *ns, size_t want)
 {
-	const struct nst_stream_rx *rx = &ns->stream.rx;
-	struct sock *sk = ns->sk;
+	struct nst_stream_rx *rx = &ns->stream.rx;
 	int ret = 1;
 
-	while (ret > 0 && rx->plain_len < want && !READ_ONCE(sk->sk_err) &&
-	       (!rx->plain_len || rx->plain_size < READ_ONCE(sk->sk_rcvbuf)))
+	rx->unasked = true;
+	while (ret > 0 && rx->plain_len < want &&
+	       (!rx->plain_len ||
+		rx->plain_size < READ_ONCE(ns->sk->sk_rcvbuf)))
 		ret = nst_stream_fill(ns);
-	if (ret < 0 && ret != -ENOMEM && ret != -ENOTCONN)
-		WRITE_ONCE(sk->sk_err, -ret);
+	rx->unasked = false;
 }

@@ -337,3 +337,22 @@ def error_taken_by_so_error(world: World) -> object:
         assert readable(pair.acceptor, 5)
         codes = [pair.acceptor.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR) for _ in range(2)]
         return [errno.errorcode.get(code) for code in codes]
+
+
+def an_error_is_told_once(world: World) -> object:
+    """Also while what arrives is looked at for nobody in particular."""
+    told: list[list[str]] = []
+    for _ in range(50):
+        with world.pair() as pair:
+            linger = struct.pack("ii", 1, 0)
+            pair.initiator.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, linger)
+            pair.initiator.send(b"x")
+            pair.initiator.close()
+            codes = [0]
+            end = time.monotonic() + 5
+            while not codes[-1] and time.monotonic() < end:
+                codes.append(pair.acceptor.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            select.select([pair.acceptor], [], [], 0.005)
+            codes.append(pair.acceptor.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR))
+            told.append([errno.errorcode[code] for code in codes if code])
+    return told
