@@ -17,7 +17,7 @@ from tests.in_guest.semantics.uring import IORING_OP_RECV, IORING_OP_SEND, Uring
 from tests.in_guest.semantics.world import World, attempt, meanwhile, text, wait_for_bytes
 from tests.in_guest.sockets import recv_all, recv_exactly
 
-SPLICE_F_MORE = 4
+SPLICE_F_NONBLOCK, SPLICE_F_MORE = 2, 4
 F_SETPIPE_SZ = 1031
 
 
@@ -116,6 +116,18 @@ def splice_out(world: World) -> object:
             count = os.splice(pair.acceptor.fileno(), into, 10_000 - len(got))
             got += os.read(out, count)
         return got
+
+
+def splice_out_without_waiting(world: World) -> object:
+    with world.pair() as pair, pipe() as (_, into):
+        # SPLICE_F_NONBLOCK is the pipe's alone: TCP waits unless the socket does not.
+        pair.acceptor.setblocking(False)
+        flags = SPLICE_F_NONBLOCK
+        empty = attempt(os.splice, pair.acceptor.fileno(), into, 10, None, None, flags)
+        pair.acceptor.setblocking(True)
+        pair.initiator.shutdown(socket.SHUT_WR)
+        assert pair.acceptor.recv(1, socket.MSG_PEEK) == b""
+        return empty, os.splice(pair.acceptor.fileno(), into, 10)
 
 
 def splice_from_one_to_another(world: World) -> object:
