@@ -206,6 +206,8 @@ class HostRootGuest:
         }
         # The caller may be anyone; the command is root.
         environment["PATH"] = f"{environment.get('PATH', '/usr/bin')}:/usr/sbin:/sbin"
+        # The host's /tmp comes over 9p, where a file without a name cannot be cut short.
+        environment["TMPDIR"] = "/var/tmp"
         environment["NST_IN_GUEST"] = self._kernel.name
         environment["MODPROBE_OPTIONS"] = f"--dirname={self._kernel.root}"
         stock: list[str] = []
