@@ -7,6 +7,7 @@ import contextlib
 import ctypes
 import os
 import subprocess
+import time
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
@@ -14,7 +15,7 @@ import pytest
 
 from nst_scapy.keybox import KeyBox
 from tests.in_guest.counters import Counted
-from tests.in_guest.sockets import load_keybox
+from tests.in_guest.sockets import LIBC, load_keybox
 
 CLONE_NEWNET = 0x40000000
 SYSCTL = Path("/proc/sys/net/nst")
@@ -40,19 +41,74 @@ def restore_keybox(keybox_text: bytes) -> Iterator[None]:
     load_keybox(keybox_text)
 
 
+def _enter(namespace: int) -> None:
+    if LIBC.setns(namespace, CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "setns")
+
+
+def _unshare() -> None:
+    """Enter a new network namespace, with loopback and no key box."""
+    if LIBC.unshare(CLONE_NEWNET):
+        raise OSError(ctypes.get_errno(), "unshare")
+    subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+
+
+@contextlib.contextmanager
+def _home() -> Iterator[None]:
+    """Come back to the network namespace that we were in."""
+    home = os.open("/proc/self/ns/net", os.O_RDONLY)
+    try:
+        yield
+    finally:
+        _enter(home)
+        os.close(home)
+
+
 @pytest.fixture
 def empty_namespace() -> Iterator[None]:
     """A network namespace of the test's own, with loopback and no key box."""
-    libc = ctypes.CDLL(None, use_errno=True)
-    home = os.open("/proc/self/ns/net", os.O_RDONLY)
-    try:
-        if libc.unshare(CLONE_NEWNET):
-            raise OSError(ctypes.get_errno(), "unshare")
-        subprocess.run(["ip", "link", "set", "lo", "up"], check=True)
+    with _home():
+        _unshare()
         yield
-    finally:
-        libc.setns(home, CLONE_NEWNET)
-        os.close(home)
+
+
+class Namespaces:
+    """Network namespaces that grow old while other tests run; each serves once."""
+
+    def __init__(self, count: int) -> None:
+        self._made = time.monotonic()
+        self._unused: list[int] = []
+        for _ in range(count):
+            with _home():
+                _unshare()
+                self._unused.append(os.open("/proc/self/ns/net", os.O_RDONLY))
+
+    @contextlib.contextmanager
+    def one(self, age_s: float) -> Iterator[None]:
+        """Be in one of them that is at least so old, in seconds."""
+        time.sleep(max(0.0, self._made + age_s - time.monotonic()))
+        namespace = self._unused.pop()
+        try:
+            with _home():
+                _enter(namespace)
+                yield
+        finally:
+            os.close(namespace)
+
+
+AGED = pytest.StashKey[Namespaces]()
+
+
+def pytest_collection_finish(session: pytest.Session) -> None:
+    """Make the namespaces before the first test, for those that want them old."""
+    users = [i for i in session.items if "aged_namespaces" in getattr(i, "fixturenames", ())]
+    session.config.stash[AGED] = Namespaces(len(users))
+
+
+@pytest.fixture
+def aged_namespaces(request: pytest.FixtureRequest) -> Namespaces:
+    """Network namespaces that are as old as the test session."""
+    return request.config.stash[AGED]
 
 
 @pytest.fixture
