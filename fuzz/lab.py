@@ -22,14 +22,18 @@ from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
 from fuzz.oracles.counters import Counters, CountersError
-from fuzz.oracles.shadow import Expectation, Moment, Shadow, suites_of
-from fuzz.script import Action, Step, connections, patched, unpack
+from fuzz.oracles.course import Expectation
+from fuzz.oracles.outflow import sealed
+from fuzz.oracles.served import Sent
+from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of, token_of
+from fuzz.script import ON_CONNECTION, Action, Loose, Step, connections, keys_of, patched, unpack
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
-from fuzz.target.wire import Item, Op, Reply
+from fuzz.target.wire import CALLS, Item, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
+from nst_scapy.verdict import Verdict
 
 AF_NST = 18
 READY_SECONDS = 20.0
@@ -58,6 +62,24 @@ class Execution:
     seen: Observation
     difference: Difference | None
     strict: bool
+
+
+def _sent_on(connection: Connection, step: Step) -> list[bytes]:
+    """The frames of a step that sends on a connection."""
+    if step.action is Action.TCP:
+        loose = Loose.of(step)
+        return [
+            connection.loose(
+                loose.offset, loose.flags, loose.payload,
+                window=loose.window, urgent=loose.urgent, intact=loose.intact,
+            )
+        ]  # fmt: skip
+    if step.action is Action.FIN:
+        return [connection.fin()]
+    mss = MSS[connection.family]
+    return [
+        connection.data(step.data[start : start + mss]) for start in range(0, len(step.data), mss)
+    ]
 
 
 class Lost(Exception):
@@ -201,12 +223,12 @@ class Lab:
             steps = self._concrete(unpack(script))
             begun = self._clock.at_least(time.monotonic_ns())
             before = self._counters
-            reply = self._carry_out(steps)
+            reply, items, opened = self._carry_out(steps)
             moment = Moment(Interval(begun, reply.drained), self._clock.creation)
+            sent = self._sealed_on(opened, steps, reply.drained)
             expected = self._shadow.judge(steps, moment)
             counters = self._note(reply)
-            execution = self._judged(expected, steps, moment, before, counters, reply.items)
-            items = list(reply.items)
+            execution = self._judged(expected, steps, moment, before, counters, items, sent)
             for pause in _SETTLE_SECONDS:
                 if execution.difference is None:
                     break
@@ -215,7 +237,12 @@ class Lab:
                 reply = self._ask(())
                 items += reply.items
                 counters = self._note(reply)
-                execution = self._judged(expected, steps, moment, before, counters, items)
+                execution = self._judged(expected, steps, moment, before, counters, items, sent)
+            if any(step.action is Action.KEYS for step in steps):
+                self._load(self.keybox)
+            if opened:
+                for family in (4, 6):
+                    self._dialler.prepare(family)
         except (TargetSilent, Refused, CountersError) as error:
             raise Lost(str(error)) from None
         self._counters = counters
@@ -231,12 +258,13 @@ class Lab:
         before: Counters,
         after: Counters,
         items: Sequence[Item],
+        sent: Sequence[Sent | Verdict],
     ) -> Execution:
-        seen = Observation.between(before, after, items)
+        seen = Observation.between(before, after, items, sent)
         fragmented = any(
             step.action is Action.DATAGRAM and len(step.data) + _UDP_HEADER > MTU - 40
             for step in steps
-        )
+        ) or has_fragments(steps)
         states = (self._model_states, self._module_states)
         differences = [
             compare(outcome, seen, fragmented=fragmented, before=states) for outcome in expected
@@ -271,39 +299,70 @@ class Lab:
         self._shadow.sealed(family, datagram.payload, Interval(begun, reply.drained))
         return datagram.payload
 
-    def _carry_out(self, steps: Sequence[Step]) -> Reply:
+    def _carry_out(self, steps: Sequence[Step]) -> tuple[Reply, list[Item], list[Connection]]:
+        """Do all steps; the last reply, what was received, and the connections, not closed."""
         frames: list[bytes] = []
+        items: list[Item] = []
+        opened: list[Connection] = []
         source = next(self._ports)
         for step in steps:
-            if step.action is Action.DATAGRAM:
+            if step.action in ON_CONNECTION:
+                if opened:
+                    frames += _sent_on(opened[-1], step)
+            elif step.action is Action.DATAGRAM:
                 frames += self._host.datagram(
                     step.data,
                     source_port=source,
                     destination_port=DEFAULT_PORT,
                     family=step.argument,
                 )
-        opened: list[Connection] = []
-        for first, *rest in connections(steps):
-            self._host.transmit(frames)
-            connection = self._dialler.connect(first.argument, ANSWER_SECONDS)
-            opened.append(connection)
-            frames = [connection.ack()]
-            mss = MSS[first.argument]
-            for step in rest:
-                if step.action is Action.FIN:
-                    frames.append(connection.fin())
-                for start in range(0, len(step.data), mss):
-                    frames.append(connection.data(step.data[start : start + mss]))
-        reply = self._ask(frames)
-        for connection in opened:
+            elif step.action is Action.PACKET:
+                frames.append(self._host.packet(step.data, step.argument))
+            elif step.action is Action.CONNECT:
+                self._host.transmit(frames)
+                opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
+                frames = [opened[-1].ack()]
+            elif step.action is Action.KEYS:
+                items += self._ask(frames).items
+                self._load(keys_of(step, self.keybox))
+                frames = []
+            else:
+                items += self._call(frames, step).items
+                frames = []
+        keeps = any(step.action is Action.ACCEPT for step in steps)
+        reply = self._ask(frames, value=int(keeps))
+        return reply, [*items, *reply.items], opened
+
+    def _call(self, frames: Sequence[bytes], step: Step) -> Reply:
+        """Have the application do a step, after the frames."""
+        accepts = step.action is Action.ACCEPT
+        return self._ask(
+            frames, CALLS[step.action], step.data,
+            family=step.argument if accepts else 4, value=0 if accepts else step.argument,
+        )  # fmt: skip
+
+    def _load(self, box: KeyBox) -> None:
+        """Give the guest a key box."""
+        self._client.write("/proc/net/nst_keybox", box.dumps().encode(), ANSWER_SECONDS)
+
+    def _sealed_on(
+        self, opened: Sequence[Connection], steps: Sequence[Step], now: int
+    ) -> list[Sent | Verdict]:
+        """What the guest sealed on each connection, which is ended."""
+        boxes = [self.keybox]
+        boxes += [keys_of(step, self.keybox) for step in steps if step.action is Action.KEYS]
+        tokens = [token_of(one) for one in connections(steps)]
+        found: list[Sent | Verdict] = []
+        for connection, token in zip(opened, tokens, strict=True):
             connection.take()
+            stream = bytes(connection.received)
+            found.append(
+                sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)
+            )
             if not connection.reset:
                 self._host.transmit([connection.rst()])
             connection.close()
-        if opened:
-            for family in (4, 6):
-                self._dialler.prepare(family)
-        return reply
+        return found
 
     def _ask(
         self,
@@ -312,9 +371,10 @@ class Lab:
         data: bytes = b"",
         family: int = 4,
         port: int = 0,
+        value: int = 0,
     ) -> Reply:
         reply = self._client.ask(
-            op, data, before=before, timeout=ANSWER_SECONDS, family=family, port=port
+            op, data, before=before, timeout=ANSWER_SECONDS, family=family, port=port, value=value
         )
         self._last_taint = reply.taint
         return reply

@@ -8,11 +8,15 @@ A case's bytes are its steps one after another: operation (1 byte), argument
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
-from typing import NamedTuple
+from typing import NamedTuple, Self
+
+from nst_scapy.keybox import KeyBox
 
 _STEP = struct.Struct(">BBI")
+_LOOSE = struct.Struct(">iBHH?")
+_KEY = struct.Struct(">HH")
 
 
 class Action(IntEnum):
@@ -29,6 +33,27 @@ class Action(IntEnum):
     """Send the data as one segment, or as many as the path's MTU asks for [unused]."""
     FIN = 5
     """End our direction of the connection [unused]."""
+    TCP = 6
+    """Send one segment on the connection, as `Loose` packs it [unused]."""
+    PACKET = 7
+    """Send the data as an IP packet, its header included [IP version]."""
+    ACCEPT = 8
+    """The application in the guest accepts the oldest connection and keeps it [IP version]."""
+    RECEIVE = 9
+    """It receives all there is on the connection that it keeps [unused]."""
+    SEND = 10
+    """It sends the data on it [unused]."""
+    SHUTDOWN = 11
+    """It shuts it down [as shutdown(2): 0 reading, 1 writing, 2 both]."""
+    CLOSE = 12
+    """It closes it [unused]."""
+    KEYS = 13
+    """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
+    each: a kid, and the kid in the run's key box whose key it gets."""
+
+
+ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
+"""What is sent on the connection that was opened last."""
 
 
 class Step(NamedTuple):
@@ -41,6 +66,44 @@ class Step(NamedTuple):
     def pack(self) -> bytes:
         """The step as stored."""
         return _STEP.pack(self.action, self.argument, len(self.data)) + self.data
+
+
+class Loose(NamedTuple):
+    """A TCP segment of which everything is given, the data of a TCP step.
+
+    Attributes:
+        offset: of its first byte in the stream, in bytes; may be negative.
+        flags: TCP's control bits.
+        window: as announced.
+        urgent: the urgent pointer.
+        intact: whether the checksum is right.
+        payload: its bytes.
+    """
+
+    offset: int
+    flags: int
+    window: int = 65535
+    urgent: int = 0
+    intact: bool = True
+    payload: bytes = b""
+
+    def step(self) -> Step:
+        """The step that sends it."""
+        head = _LOOSE.pack(self.offset, self.flags, self.window, self.urgent, self.intact)
+        return Step(Action.TCP, 0, head + self.payload)
+
+    @classmethod
+    def of(cls, step: Step) -> Self:
+        """Read a TCP step's data.
+
+        Raises:
+            ScriptError: they are too short.
+        """
+        if len(step.data) < _LOOSE.size:
+            raise ScriptError(f"a TCP step of {len(step.data)} bytes")
+        offset, flags, window, urgent, intact = _LOOSE.unpack_from(step.data)
+        payload = step.data[_LOOSE.size :]
+        return cls(offset, flags, window, urgent, intact=intact, payload=payload)
 
 
 class ScriptError(ValueError):
@@ -82,6 +145,23 @@ def patch(offset: int, mask: int) -> bytes:
     return struct.pack(">HBB", offset, mask, 0)
 
 
+def keys_step(origins: Mapping[int, int]) -> Step:
+    """The step that gives each kid the key of a kid in the run's key box."""
+    return Step(Action.KEYS, 0, b"".join(_KEY.pack(*pair) for pair in sorted(origins.items())))
+
+
+def keys_of(step: Step, box: KeyBox) -> KeyBox:
+    """The key box that a KEYS step makes of the run's.
+
+    Raises:
+        ScriptError: it names a key that is not there, or none.
+    """
+    try:
+        return KeyBox({kid: box[origin] for kid, origin in _KEY.iter_unpack(step.data)})
+    except (KeyError, ValueError, struct.error) as error:
+        raise ScriptError(f"a KEYS step: {error}") from None
+
+
 def connections(steps: Iterable[Step]) -> Iterator[list[Step]]:
     """The steps of each TCP connection, CONNECT first."""
     current: list[Step] = []
@@ -90,7 +170,7 @@ def connections(steps: Iterable[Step]) -> Iterator[list[Step]]:
             if current:
                 yield current
             current = [step]
-        elif step.action in (Action.SEGMENT, Action.FIN) and current:
+        elif step.action in ON_CONNECTION and current:
             current.append(step)
     if current:
         yield current

@@ -28,7 +28,7 @@ from typing import Self, TextIO
 
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
-from fuzz.oracles.shadow import Verdicts
+from fuzz.oracles.course import Verdicts
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 

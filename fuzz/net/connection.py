@@ -2,7 +2,7 @@
 """The initiator's end of a TCP connection, segment by segment.
 
 The link loses nothing, so there is no retransmission; what is sent, in which
-pieces and when is the caller's decision.
+pieces and when is the caller's decision, and with `loose` every field of it, too.
 """
 
 from __future__ import annotations
@@ -22,6 +22,7 @@ class Connection:
     """A connection from the host to its peer.
 
     Attributes:
+        family: IP version.
         received: bytes that the peer sent, in order.
         ended: the peer sent FIN.
         reset: the peer sent RST.
@@ -32,11 +33,13 @@ class Connection:
     ) -> None:
         """Describe it; `isn` is our initial sequence number. Nothing is sent yet."""
         self._host = host
-        self._family = family
+        self.family = family
         self._own_port = own_port
         self._peer_port = peer_port
         self._next = isn
+        self._begin = (isn + 1) & _MODULO
         self._expected = 0
+        self._acknowledged = isn
         self._queue = host.open(family, own_port, peer_port)
         self.received = bytearray()
         self.ended = False
@@ -61,6 +64,7 @@ class Connection:
             self.reset = True
             raise Refused("SYN was answered with a reset")
         self._expected = (answer.seq + answer.length) & _MODULO
+        self._acknowledged = answer.ack
 
     def ack(self) -> bytes:
         """A frame that acknowledges what was received."""
@@ -74,14 +78,40 @@ class Connection:
         """A frame that ends our direction."""
         return self._frame(TcpFlag.ACK | TcpFlag.FIN)
 
+    def loose(
+        self,
+        offset: int,
+        flags: int,
+        payload: bytes,
+        *,
+        window: int = _WINDOW,
+        urgent: int = 0,
+        intact: bool = True,
+    ) -> bytes:
+        """A frame with everything given; `offset` counts from the stream's first byte."""
+        segment = Segment(
+            self._own_port,
+            self._peer_port,
+            (self._begin + offset) & _MODULO,
+            self._expected if flags & TcpFlag.ACK else 0,
+            TcpFlag(flags),
+            window,
+            payload,
+            urgent,
+        )
+        return self._host.segment(segment, self.family, intact=intact)
+
     def rst(self) -> bytes:
-        """A frame that aborts the connection."""
+        """A frame that aborts the connection, where the peer expects our next byte."""
+        self._next = self._acknowledged
         return self._frame(TcpFlag.RST | TcpFlag.ACK)
 
     def take(self) -> None:
         """Take in the segments that have arrived; the caller acknowledges."""
         while self._queue:
             segment = self._queue.popleft()
+            if segment.flags & TcpFlag.ACK:
+                self._acknowledged = segment.ack
             if segment.flags & TcpFlag.RST:
                 self.reset = True
             elif segment.seq == self._expected:
@@ -91,7 +121,7 @@ class Connection:
 
     def close(self) -> None:
         """Forget the connection."""
-        self._host.close(self._family, self._own_port, self._peer_port)
+        self._host.close(self.family, self._own_port, self._peer_port)
 
     def _frame(self, flags: TcpFlag, payload: bytes = b"") -> bytes:
         segment = Segment(
@@ -104,4 +134,4 @@ class Connection:
             payload,
         )
         self._next = (self._next + segment.length) & _MODULO
-        return self._host.segment(segment, self._family)
+        return self._host.segment(segment, self.family)

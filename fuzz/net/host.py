@@ -57,9 +57,16 @@ class Host:
         data = udp.segment(source, destination, source_port, destination_port, payload)
         return self._frames(family, UDP, data)
 
-    def segment(self, segment: Segment, family: int = 4) -> bytes:
-        """The frame that carries a TCP segment to the peer."""
+    def packet(self, packet: bytes, family: int) -> bytes:
+        """The frame that carries an IP packet to the peer, whatever the packet says."""
+        ethertype = IPV4 if family == 4 else IPV6
+        return Frame(self.peer.mac, self.own.mac, ethertype, packet).pack()
+
+    def segment(self, segment: Segment, family: int = 4, *, intact: bool = True) -> bytes:
+        """The frame that carries a TCP segment to the peer; its checksum is wrong on request."""
         data = segment.pack(self.own.ip(family), self.peer.ip(family))
+        if not intact:
+            data = data[:16] + bytes((data[16] ^ 0x55,)) + data[17:]
         return self._frames(family, TCP, data)[0]
 
     def open(self, family: int, own_port: int, peer_port: int) -> deque[Segment]:
@@ -111,10 +118,9 @@ class Host:
 
     def _frames(self, family: int, protocol: int, data: bytes) -> list[bytes]:
         self._ident = (self._ident + 1) & 0xFFFF
-        ethertype = IPV4 if family == 4 else IPV6
         source, destination = self.own.ip(family), self.peer.ip(family)
         return [
-            Frame(self.peer.mac, self.own.mac, ethertype, packet).pack()
+            self.packet(packet, family)
             for packet in packets(source, destination, protocol, data, ident=self._ident)
         ]
 

@@ -36,6 +36,7 @@ class Segment(NamedTuple):
     flags: TcpFlag
     window: int
     payload: bytes = b""
+    urgent: int = 0
 
     @property
     def length(self) -> int:
@@ -58,7 +59,7 @@ class Segment(NamedTuple):
                 self.flags,
                 self.window,
                 0,
-                0,
+                self.urgent,
             )
             + options
             + self.payload

@@ -10,8 +10,9 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from fuzz.oracles.counters import Counters, Place
-from fuzz.oracles.shadow import Expectation, Verdicts
-from fuzz.target.wire import Item, Kind
+from fuzz.oracles.course import Expectation, Verdicts
+from fuzz.oracles.served import Sent
+from fuzz.target.wire import Item, Kind, Op
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 
@@ -29,15 +30,24 @@ class Observation:
         items: what the application received.
         states: as in `Expectation`, read from the module.
         multicast: datagrams counted as multicast.
+        sent: what it sealed on each connection, or the model's verdict on the first record
+            that is not right.
     """
 
     places: Counter[Place]
     items: tuple[Item, ...]
     states: tuple[int, int, int, int]
     multicast: int
+    sent: tuple[Sent | Verdict, ...] = ()
 
     @classmethod
-    def between(cls, before: Counters, after: Counters, items: Sequence[Item]) -> Observation:
+    def between(
+        cls,
+        before: Counters,
+        after: Counters,
+        items: Sequence[Item],
+        sent: Sequence[Sent | Verdict] = (),
+    ) -> Observation:
         """From the readings before and after the case.
 
         Raises:
@@ -50,6 +60,7 @@ class Observation:
             tuple(items),
             (a, b, c, d),
             after.value("multicast") - before.value("multicast"),
+            tuple(sent),
         )
 
     @property
@@ -105,6 +116,8 @@ def compare(
         return Difference("multicast", "a unicast datagram was counted as multicast")
     if difference := _delivery(expected.items, seen.items, _dropped_early(seen)):
         return difference
+    if difference := _sealing(expected.sent, seen.sent):
+        return difference
     names = ("stream entries", "stream floor", "dgram entries", "dgram floor")
     for name, ours, theirs, was, had in zip(
         names, expected.states, seen.states, *before, strict=True
@@ -139,6 +152,7 @@ def _dropped_early(seen: Observation) -> int:
 
 
 def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> Difference | None:
+    expected, seen = [_told(item) for item in expected], [_told(item) for item in seen]
     if dropped:
         expected = [_forgiven(item) for item in expected]
         seen = [_forgiven(item) for item in seen]
@@ -169,9 +183,36 @@ def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> D
     return None
 
 
+def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) -> Difference | None:
+    """What the module sent is what the application did, sealed as the specification says."""
+    for index, (model, module) in enumerate(zip(expected, seen, strict=False)):
+        if model is None or model == module:
+            continue
+        if isinstance(module, Verdict):
+            return Difference(
+                f"stream sealed wrongly: {module}",
+                f"connection {index}: the model, as its initiator, says {module}",
+            )
+        for name in Sent._fields:
+            if getattr(model, name) != getattr(module, name):
+                return Difference(
+                    f"stream sealed wrongly: {name}",
+                    f"connection {index}: {name} is {getattr(module, name)},"
+                    f" the model has {getattr(model, name)}",
+                )
+    return None
+
+
+def _told(item: Item) -> Item:
+    """An item whose error does not depend on which call TCP told of a reset first."""
+    if (item.kind, item.family, item.error) == (Kind.CALL, Op.TRANSMIT, errno.ECONNRESET):
+        return item._replace(error=errno.EPIPE)
+    return item
+
+
 def _forgiven(item: Item) -> Item:
     """An item without the difference between the two errors that a reset can end in."""
-    if item.kind is Kind.STREAM and item.error == errno.ECONNRESET:
+    if item.kind is not Kind.DGRAM and item.error == errno.ECONNRESET:
         return item._replace(error=errno.EBADMSG)
     return item
 

@@ -11,40 +11,21 @@ disagreements.
 from __future__ import annotations
 
 import dataclasses
-import errno
-import zlib
-from collections import Counter
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 
+from fuzz.net.arrival import Arrival
+from fuzz.net.inflow import Inflow
+from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.clock import Interval
-from fuzz.script import Action, Step, connections
-from fuzz.target.wire import Item, Kind
+from fuzz.oracles.course import Course, Expectation
+from fuzz.script import Action, Loose, Step, connections
 from nst_scapy.checks import Policy
-from nst_scapy.header import HEADER_LEN, Header, Role, Transport
+from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header
 from nst_scapy.keybox import KeyBox
-from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
+from nst_scapy.receiver import DgramReceiver, Receiver
 from nst_scapy.replay import DgramTable, StreamTable
-from nst_scapy.stream import StreamReceiver
 from nst_scapy.suite import SUITES, SuiteId
-from nst_scapy.verdict import Verdict
-
-Verdicts = Counter[tuple[Transport, Verdict]]
-
-
-@dataclass
-class Expectation:
-    """What the model makes of a case.
-
-    Attributes:
-        verdicts: how often each.
-        items: what the application receives, in the order in which the target collects.
-        states: number of entries and floor of the STREAM table, and of the DGRAM table.
-    """
-
-    verdicts: Verdicts = field(default_factory=Counter)
-    items: list[Item] = field(default_factory=list)
-    states: tuple[int, int, int, int] = (0, 0, 0, 0)
 
 
 @dataclass(frozen=True)
@@ -113,59 +94,11 @@ class Shadow:
     def _judge(
         self, receiver: Receiver, steps: Sequence[Step], now: int, creation: int
     ) -> Expectation:
-        expected = Expectation()
-        age = now - creation
         sockets = {family: DgramReceiver(receiver) for family in (4, 6)}
         for family, sessions in self._sealed.items():
             for session, sealed in sorted(sessions.items(), key=lambda entry: entry[1]):
                 sockets[family].sent(session, sealed)
-        order: dict[tuple[Kind, int], list[Item]] = {}
-        for step in steps:
-            if step.action is Action.DATAGRAM:
-                outcome = sockets[step.argument].receive(step.data, now=now, age=age)
-                expected.verdicts[Transport.DGRAM, _verdict(outcome)] += 1
-                if outcome.plaintext is not None:
-                    item = _item(Kind.DGRAM, step.argument, 0, outcome.plaintext)
-                    order.setdefault((Kind.DGRAM, step.argument), []).append(item)
-        for connection in connections(steps):
-            family = connection[0].argument
-            item = self._stream(receiver, connection[1:], family, now, age, expected.verdicts)
-            order.setdefault((Kind.STREAM, family), []).append(item)
-        for family in (4, 6):
-            for kind in (Kind.DGRAM, Kind.STREAM):
-                expected.items += order.get((kind, family), [])
-        tables = (receiver.stream_table, receiver.dgram_table)
-        stream, dgram = ((len(table.entries), table.floor) for table in tables)
-        expected.states = (*stream, *dgram)
-        return expected
-
-    def _stream(
-        self,
-        receiver: Receiver,
-        steps: Sequence[Step],
-        family: int,
-        now: int,
-        age: int,
-        verdicts: Verdicts,
-    ) -> Item:
-        stream = StreamReceiver(receiver, Role.ACCEPTOR)
-        outcomes: list[Outcome] = []
-        for step in steps:
-            if step.action is Action.SEGMENT:
-                outcomes += stream.receive(step.data, now=now, age=age)
-            else:
-                outcomes += stream.end()
-        for outcome in outcomes:
-            verdicts[Transport.STREAM, _verdict(outcome)] += 1
-        plaintext = b"".join(outcome.plaintext or b"" for outcome in outcomes)
-        last = _verdict(outcomes[-1]) if outcomes else Verdict.OK
-        if stream.closed:
-            error = 0  # the end of file stands, whatever follows CLOSE
-        elif last is Verdict.OK:
-            error = errno.EAGAIN
-        else:
-            error = errno.ECONNABORTED if last is Verdict.TRUNCATED else errno.EBADMSG
-        return _item(Kind.STREAM, family, error, plaintext)
+        return Course(receiver, sockets, now, now - creation).run(steps)
 
     def _open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit in time falls between the bounds, so that they may differ."""
@@ -202,24 +135,48 @@ def _copied(receiver: Receiver) -> Receiver:
     return Receiver(receiver.keybox, receiver.window_ns, receiver.policy, stream, dgram)
 
 
-def timestamps(steps: Sequence[Step]) -> Iterable[int]:
+def timestamps(steps: Sequence[Step]) -> Iterator[int]:
     """The timestamps that the case's records may be judged by."""
+    arrival = Arrival()
     for step in steps:
-        if step.action is Action.DATAGRAM and len(step.data) >= HEADER_LEN:
-            yield Header.unpack(step.data).timestamp
-    for connection in connections(steps):
-        start = b"".join(step.data for step in connection)[:HEADER_LEN]
+        datagrams = [step.data] if step.action is Action.DATAGRAM else []
+        if step.action is Action.PACKET:
+            datagrams = arrival.packet(step.argument, step.data)
+        for payload in datagrams:
+            if len(payload) >= HEADER_LEN:
+                yield Header.unpack(payload).timestamp
+    for _, *rest in connections(steps):
+        start = _beginning(rest)
         if len(start) == HEADER_LEN:
             yield Header.unpack(start).timestamp
 
 
-def _verdict(outcome: Outcome) -> Verdict:
-    assert outcome.verdict is not None, "a receiver with keys always has a verdict"
-    return outcome.verdict
+def _beginning(steps: Iterable[Step]) -> bytes:
+    """What comes first on a connection, as much of it as a header takes."""
+    inflow, start, following = Inflow(), b"", 0
+    for step in steps:
+        if step.action is Action.TCP:
+            loose = Loose.of(step)
+            if loose.intact:
+                start += inflow.segment(loose.offset, loose.flags, loose.payload)
+        else:
+            start += inflow.segment(following, TcpFlag.ACK, step.data)
+            following += len(step.data)
+    return start[:HEADER_LEN]
 
 
-def _item(kind: Kind, family: int, error: int, plaintext: bytes) -> Item:
-    return Item(kind, family, error, len(plaintext), zlib.crc32(plaintext))
+def token_of(connection: Sequence[Step]) -> bytes:
+    """The token of the first record on a connection; empty if that does not come whole."""
+    return _beginning(connection[1:])[TOKEN_OFFSET : TOKEN_OFFSET + TOKEN_LEN]
+
+
+def has_fragments(steps: Iterable[Step]) -> bool:
+    """Whether any of the packets given as such is a fragment."""
+    arrival = Arrival()
+    for step in steps:
+        if step.action is Action.PACKET:
+            arrival.packet(step.argument, step.data)
+    return arrival.fragmented
 
 
 def suites_of(text: str) -> frozenset[SuiteId]:

@@ -40,20 +40,26 @@
 #define RECEIVE_BUFFER (8 << 20)
 
 enum op {
-	OP_COLLECT = 1, /* report all that was received and the counters */
+	OP_COLLECT = 1, /* report all that was received and the counters; value: close kept */
 	OP_SEND = 2,	/* send data as an NST datagram to (the asker's address, port) */
 	OP_CLOCK = 3,	/* set CLOCK_REALTIME to value */
 	OP_WRITE = 4,	/* data is PATH NUL CONTENTS: write CONTENTS with one write(2) */
 	OP_READ = 5,	/* data is PATH: return what it holds, as text */
+	/* calls on one connection that is kept */
+	OP_ACCEPT = 6,
+	OP_RECEIVE = 7,
+	OP_TRANSMIT = 8, /* send data */
+	OP_SHUTDOWN = 9, /* value as for shutdown(2) */
+	OP_CLOSE = 10,
 };
 
-enum kind { KIND_DGRAM = 1, KIND_STREAM = 2 };
+enum kind { KIND_DGRAM = 1, KIND_STREAM = 2, KIND_CALL = 3 };
 
 struct request {
 	uint32_t magic;
 	uint32_t seq;
 	uint8_t op;
-	uint8_t family; /* 4 or 6, for OP_SEND */
+	uint8_t family; /* 4 or 6, for OP_SEND and OP_ACCEPT */
 	uint16_t port;
 	uint64_t value;
 	char data[];
@@ -87,6 +93,7 @@ static unsigned int n_items;
 
 static int datagrams[2], listeners[2]; /* IPv4, IPv6 */
 static int stat_fd, taint_fd;
+static int kept = -1;
 
 static void die(const char *what)
 {
@@ -158,12 +165,12 @@ static void disable_gro(const char *interface)
 	close(fd);
 }
 
-static void add_item(int kind, int v6, int error, uint32_t length, uint32_t crc)
+static void add_item(int kind, int family, int error, uint32_t length, uint32_t crc)
 {
 	if (n_items < MAX_ITEMS)
 		items[n_items] = (struct item){
 			.kind = kind,
-			.family = v6 ? 6 : 4,
+			.family = family,
 			.error = htobe16(error),
 			.length = htobe32(length),
 			.crc = htobe32(crc),
@@ -179,15 +186,15 @@ static void collect_datagrams(int v6)
 		if (n < 0 && errno == EAGAIN)
 			return;
 		if (n < 0) {
-			add_item(KIND_DGRAM, v6, errno, 0, 0);
+			add_item(KIND_DGRAM, v6 ? 6 : 4, errno, 0, 0);
 			return;
 		}
-		add_item(KIND_DGRAM, v6, 0, n, crc32(0, buffer, n));
+		add_item(KIND_DGRAM, v6 ? 6 : 4, 0, n, crc32(0, buffer, n));
 	}
 }
 
-/* Read a connection to its end, its error, or the end of what came; then close it. */
-static void collect_stream(int fd, int v6)
+/* Read a connection to its end, its error, or the end of what came. */
+static void read_stream(int fd, int kind, int family)
 {
 	uint32_t length = 0, crc = 0;
 	ssize_t n;
@@ -196,8 +203,62 @@ static void collect_stream(int fd, int v6)
 		crc = crc32(crc, buffer, n);
 		length += n;
 	}
-	add_item(KIND_STREAM, v6, n < 0 ? errno : 0, length, crc);
-	close(fd);
+	add_item(kind, family, n < 0 ? errno : 0, length, crc);
+}
+
+/* As an event loop does before any call: the module opens what has come. */
+static void look(int fd)
+{
+	struct pollfd ready = { .fd = fd, .events = POLLIN };
+
+	poll(&ready, 1, 0);
+}
+
+static void close_kept(void)
+{
+	if (kept < 0)
+		return;
+	look(kept);
+	close(kept);
+	kept = -1;
+}
+
+static int accept_kept(int v6)
+{
+	if (kept >= 0)
+		return EBUSY;
+	kept = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK);
+	return kept < 0 ? errno : 0;
+}
+
+/* A call on the connection that is kept. */
+static void call(const struct request *request, size_t length)
+{
+	int error = 0;
+
+	if (request->op == OP_ACCEPT) {
+		error = accept_kept(request->family == 6);
+	} else if (kept < 0) {
+		error = EBADF;
+	} else {
+		look(kept);
+		switch (request->op) {
+		case OP_RECEIVE:
+			read_stream(kept, KIND_CALL, OP_RECEIVE);
+			return;
+		case OP_TRANSMIT:
+			if (send(kept, request->data, length, MSG_NOSIGNAL) < 0)
+				error = errno;
+			break;
+		case OP_SHUTDOWN:
+			if (shutdown(kept, be64toh(request->value)))
+				error = errno;
+			break;
+		default:
+			close_kept();
+		}
+	}
+	add_item(KIND_CALL, request->op, error, 0, 0);
 }
 
 static void collect(void)
@@ -206,10 +267,12 @@ static void collect(void)
 		int fd;
 
 		collect_datagrams(v6);
-		while ((fd = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK)) >= 0)
-			collect_stream(fd, v6);
+		while ((fd = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK)) >= 0) {
+			read_stream(fd, KIND_STREAM, v6 ? 6 : 4);
+			close(fd);
+		}
 		if (errno != EAGAIN)
-			add_item(KIND_STREAM, v6, errno, 0, 0);
+			add_item(KIND_STREAM, v6 ? 6 : 4, errno, 0, 0);
 	}
 }
 
@@ -313,6 +376,15 @@ static void serve(int control)
 	switch (request->op) {
 	case OP_COLLECT:
 		collect();
+		if (request->value)
+			close_kept();
+		break;
+	case OP_ACCEPT:
+	case OP_RECEIVE:
+	case OP_TRANSMIT:
+	case OP_SHUTDOWN:
+	case OP_CLOSE:
+		call(request, data);
 		break;
 	case OP_SEND:
 		error = send_datagram(peer, request, data);

@@ -7,6 +7,8 @@ import struct
 from enum import IntEnum
 from typing import NamedTuple
 
+from fuzz.script import Action
+
 _REQUEST = struct.Struct(">IIBBHQ")
 _REPLY = struct.Struct(">IIBxHIQQQ")
 _ITEM = struct.Struct(">BBHII")
@@ -20,7 +22,8 @@ class Op(IntEnum):
     """What the target is asked to do."""
 
     COLLECT = 1
-    """Receive all there is; report it and the counters."""
+    """Receive all there is, but on the connection that is kept; report it and the counters.
+    With a value other than 0 that one is closed, too."""
     SEND = 2
     """Send the data as an NST datagram to the asker (IPv6: the data begin with its address)."""
     CLOCK = 3
@@ -29,6 +32,26 @@ class Op(IntEnum):
     """The data are PATH NUL CONTENTS: write CONTENTS with one write(2)."""
     READ = 5
     """The data are PATH: return its first 1000 bytes."""
+    ACCEPT = 6
+    """Accept a connection over the IP version and keep it."""
+    RECEIVE = 7
+    """Receive all there is on the connection that is kept."""
+    TRANSMIT = 8
+    """Send the data on it."""
+    SHUTDOWN = 9
+    """Shut it down, the value as for shutdown(2)."""
+    CLOSE = 10
+    """Close it."""
+
+
+CALLS = {
+    Action.ACCEPT: Op.ACCEPT,
+    Action.RECEIVE: Op.RECEIVE,
+    Action.SEND: Op.TRANSMIT,
+    Action.SHUTDOWN: Op.SHUTDOWN,
+    Action.CLOSE: Op.CLOSE,
+}
+"""The steps that are a call on the connection that is kept."""
 
 
 class Kind(IntEnum):
@@ -36,16 +59,17 @@ class Kind(IntEnum):
 
     DGRAM = 1
     STREAM = 2
+    CALL = 3
 
 
 class Item(NamedTuple):
-    """Something received: one datagram, or one connection from accept to its end.
+    """Something received: a datagram, a connection from accept to its end, or by a call.
 
     Attributes:
-        kind: datagram or stream.
-        family: 4 or 6.
-        error: errno of the last recv; 0 for a datagram and for a stream's end of file,
-            EAGAIN for a stream that has not ended.
+        kind: datagram, stream or call.
+        family: 4 or 6; of a call, its `Op`.
+        error: errno of the last recv, or of the call; 0 for a datagram and for a stream's end
+            of file, EAGAIN for a stream that has not ended.
         length: bytes of plaintext.
         crc: their CRC-32 (as `zlib.crc32`).
     """

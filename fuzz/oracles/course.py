@@ -1,0 +1,160 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A case's course: what the model makes of its steps, one after the other."""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+
+from fuzz.net.arrival import Arrival
+from fuzz.oracles.served import Sent, Served
+from fuzz.script import Action, Loose, Step, keys_of
+from fuzz.target.wire import CALLS, Item, Kind
+from nst_scapy.header import Transport
+from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
+from nst_scapy.verdict import Verdict
+
+Verdicts = Counter[tuple[Transport, Verdict]]
+
+
+@dataclass
+class Expectation:
+    """What the model makes of a case.
+
+    Attributes:
+        verdicts: how often each.
+        items: what the application receives, in the order in which the target collects.
+        states: number of entries and floor of the STREAM table, and of the DGRAM table.
+        sent: what the guest seals on each connection; `None` where that is not known.
+    """
+
+    verdicts: Verdicts = field(default_factory=Counter)
+    items: list[Item] = field(default_factory=list)
+    states: tuple[int, int, int, int] = (0, 0, 0, 0)
+    sent: list[Sent | None] = field(default_factory=list)
+
+
+class Course:
+    """Goes through a case's steps, as the guest does."""
+
+    def __init__(
+        self, receiver: Receiver, sockets: Mapping[int, DgramReceiver], now: int, age: int
+    ) -> None:
+        """`sockets` are the guest's for datagrams, by IP version; times are in ns."""
+        self._receiver = receiver
+        self._box = receiver.keybox
+        self._sockets = sockets
+        self._now, self._age = now, age
+        self._expected = Expectation()
+        self._arrival = Arrival()
+        self._datagrams: dict[int, list[Item]] = {4: [], 6: []}
+        self._connections: list[Served] = []
+        self._waiting: list[Served] = []
+        self._stalled: set[Served] = set()
+        self._kept: Served | None = None
+
+    def run(self, steps: Sequence[Step]) -> Expectation:
+        """What becomes of the case; the receiver's state is that after it."""
+        for step in steps:
+            self._step(step)
+        self._collect()
+        if self._kept is not None:
+            self._kept.close()
+        self._receiver.keybox = self._box
+        expected = self._expected
+        expected.sent = [None if one in self._stalled else one.sent for one in self._connections]
+        tables = (self._receiver.stream_table, self._receiver.dgram_table)
+        stream, dgram = ((len(table.entries), table.floor) for table in tables)
+        expected.states = (*stream, *dgram)
+        return expected
+
+    def _note(self, transport: Transport, verdict: Verdict) -> None:
+        self._expected.verdicts[transport, verdict] += 1
+
+    def _step(self, step: Step) -> None:
+        match step.action:
+            case Action.DATAGRAM:
+                self._datagram(step.argument, step.data)
+            case Action.PACKET:
+                for payload in self._arrival.packet(step.argument, step.data):
+                    self._datagram(step.argument, payload)
+            case Action.CONNECT:
+                served = Served(self._receiver, step.argument, self._now, self._age, self._note)
+                self._connections.append(served)
+                self._waiting.append(served)
+            case Action.SEGMENT | Action.FIN | Action.TCP:
+                if self._connections:
+                    self._segment(self._connections[-1], step)
+            case Action.KEYS:
+                self._collect()
+                self._receiver.keybox = keys_of(step, self._box)
+            case Action.REFLECT:
+                raise AssertionError("a reflection is a datagram by now")
+            case _:
+                self._expected.items.append(self._call(step))
+
+    def _datagram(self, family: int, payload: bytes) -> None:
+        outcome = self._sockets[family].receive(payload, now=self._now, age=self._age)
+        self._note(Transport.DGRAM, _verdict(outcome))
+        if outcome.plaintext is not None:
+            self._datagrams[family].append(_item(Kind.DGRAM, family, 0, outcome.plaintext))
+
+    def _segment(self, served: Served, step: Step) -> None:
+        if step.action is not Action.TCP:
+            served.follow(step.data, fin=step.action is Action.FIN)
+            return
+        loose = Loose.of(step)
+        if loose.window < 1 << 15:
+            self._stalled.add(served)
+        if loose.intact:
+            served.segment(loose.offset, loose.flags, loose.payload)
+
+    def _call(self, step: Step) -> Item:
+        """What the application's call returns."""
+        op, plaintext = CALLS[step.action], b""
+        if step.action is Action.ACCEPT:
+            error = self._accept(step.argument)
+        elif self._kept is None:
+            error = errno.EBADF
+        elif step.action is Action.RECEIVE:
+            error, plaintext = self._kept.receive()
+        elif step.action is Action.SEND:
+            error = self._kept.send(step.data)
+        elif step.action is Action.SHUTDOWN:
+            error = self._kept.shutdown(step.argument)
+        else:
+            self._kept.close()
+            self._kept, error = None, 0
+        return _item(Kind.CALL, op, error, plaintext)
+
+    def _accept(self, family: int) -> int:
+        if self._kept is not None:
+            return errno.EBUSY
+        self._kept = next((one for one in self._waiting if one.family == family), None)
+        if self._kept is None:
+            return errno.EAGAIN
+        self._waiting.remove(self._kept)
+        return 0
+
+    def _collect(self) -> None:
+        """Have everything received that has come, but for the connection that is kept."""
+        for family in (4, 6):
+            self._expected.items += self._datagrams[family]
+            self._datagrams[family] = []
+            for served in [one for one in self._waiting if one.family == family]:
+                error, plaintext = served.receive()
+                self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))
+                served.close()
+        self._waiting.clear()
+
+
+def _verdict(outcome: Outcome) -> Verdict:
+    assert outcome.verdict is not None, "a receiver with keys always has a verdict"
+    return outcome.verdict
+
+
+def _item(kind: Kind, family: int, error: int, plaintext: bytes) -> Item:
+    return Item(kind, family, error, len(plaintext), zlib.crc32(plaintext))

@@ -1,0 +1,268 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""One connection to the guest: the model of its TCP, its records and its application.
+
+Before each call the application asks whether there is something to read, as an event
+loop would: so the module has opened the first record by then (specification, section
+8), and what the call meets does not depend on a work queue's timing.
+"""
+
+from __future__ import annotations
+
+import errno
+import zlib
+from collections.abc import Callable
+from typing import NamedTuple
+
+from fuzz.net.inflow import WINDOW, Inflow
+from fuzz.net.tcp import TcpFlag
+from nst_scapy.checks import check_prefix
+from nst_scapy.header import (
+    HEADER_LEN,
+    MAGIC_VERSION_LEN,
+    TOKEN_LEN,
+    TOKEN_OFFSET,
+    Header,
+    Role,
+    Transport,
+)
+from nst_scapy.receiver import Outcome, Receiver
+from nst_scapy.stream import StreamReceiver
+from nst_scapy.suite import SUITES
+from nst_scapy.verdict import Verdict
+
+Note = Callable[[Transport, Verdict], None]
+
+
+class Sent(NamedTuple):
+    """What the guest sealed on a connection.
+
+    Attributes:
+        length: bytes of plaintext.
+        crc: their CRC-32.
+        bound: the first record has BOUND; `None` if there is none.
+        closed: CLOSE came.
+    """
+
+    length: int
+    crc: int
+    bound: bool | None
+    closed: bool
+
+
+class Served:
+    """A connection from SYN to its end, at the acceptor.
+
+    Attributes:
+        family: IP version.
+        gone: the application has closed it.
+        failed: the receiver has stopped for good (specification, section 11).
+    """
+
+    def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
+        """`note` is told of each verdict; times are in ns."""
+        self.family = family
+        self.gone = False
+        self.failed = False
+        self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
+        self._inflow = Inflow()
+        self._time = (now, age)
+        self._note = note
+        self._queue = bytearray()
+        self._begin = bytearray()
+        self._head = bytearray()
+        self._plain = bytearray()
+        self._error = 0
+        self._following = 0
+        self._accepted_any = False
+        self._reset_untold = False
+        self._shut_reading = False
+        self._sent = bytearray()
+        self._bound: bool | None = None
+        self._closed = False
+
+    @property
+    def first_token(self) -> bytes:
+        """The token of the first record that came; empty if that is not whole."""
+        return bytes(self._begin[TOKEN_OFFSET : TOKEN_OFFSET + TOKEN_LEN])
+
+    @property
+    def sent(self) -> Sent:
+        """What the guest sealed."""
+        return Sent(len(self._sent), zlib.crc32(self._sent), self._bound, self._closed)
+
+    # What arrives.
+
+    def follow(self, payload: bytes, *, fin: bool = False) -> None:
+        """The next bytes in order, or the end of the direction."""
+        self.segment(self._following, TcpFlag.ACK | (TcpFlag.FIN if fin else 0), payload)
+        self._following += len(payload) + fin
+
+    def segment(self, offset: int, flags: int, payload: bytes) -> None:
+        """A segment whose checksum is right; `offset` counts from the stream's first byte."""
+        inflow = self._inflow
+        if self.failed or self.gone or inflow.reset:
+            return
+        if self._refused(offset, flags, payload):
+            return
+        if self._unwanted(offset, flags, payload):
+            inflow.reset = self._reset_untold = True
+            return
+        added = inflow.segment(offset, flags, payload)
+        self._queue += added
+        self._begin += added[: HEADER_LEN - len(self._begin)]
+        self._reset_untold = inflow.reset
+
+    def _unwanted(self, offset: int, flags: int, payload: bytes) -> bool:
+        """New bytes for a socket that is shut down both ways: TCP resets."""
+        return (
+            self._shut_reading
+            and self._closed
+            and not self._inflow.ended
+            and flags & (TcpFlag.ACK | TcpFlag.RST | TcpFlag.SYN) == TcpFlag.ACK
+            and offset <= self._inflow.next + WINDOW
+            and self._inflow.next < offset + len(payload)
+        )
+
+    def _refused(self, offset: int, flags: int, payload: bytes) -> bool:
+        """The LOCAL_IN check (section 10), which looks at the first bytes expected."""
+        if (
+            self._inflow.next
+            or offset
+            or self._inflow.ended
+            or flags & (TcpFlag.SYN | TcpFlag.RST)
+            or len(payload) < MAGIC_VERSION_LEN
+        ):
+            return False
+        verdict = check_prefix(payload[:MAGIC_VERSION_LEN])
+        if verdict is None:
+            return False
+        self._note(Transport.STREAM, verdict)
+        self._fail(errno.EBADMSG)
+        return True
+
+    # What the module does with it.
+
+    def _fail(self, error: int) -> None:
+        self._error = error
+        self.failed = True
+        self._queue.clear()
+
+    def _fill(self) -> bool:
+        """Judge one record more, if it is there; whether it was accepted."""
+        if self._error:
+            return False
+        while self._queue:
+            if outcomes := self._stream.receive(self._next_bytes(), now=self._now, age=self._age):
+                return self._judged(outcomes)
+        if self._stream.closed:
+            return False
+        if self._inflow.ended:
+            self._judged(self._stream.end())
+        elif self._inflow.reset:
+            self._error = errno.ECONNRESET
+            self._reset_untold = False
+        return False
+
+    @property
+    def _now(self) -> int:
+        return self._time[0]
+
+    @property
+    def _age(self) -> int:
+        return self._time[1]
+
+    def _next_bytes(self) -> bytes:
+        """As many bytes as the module asks TCP for."""
+        pending = self._stream.pending
+        if self._stream.closed:
+            count = len(self._queue)
+        elif pending < MAGIC_VERSION_LEN:
+            count = MAGIC_VERSION_LEN - pending
+        elif pending < HEADER_LEN:
+            count = HEADER_LEN - pending
+        else:
+            header = Header.unpack(self._head)
+            count = HEADER_LEN - pending
+            count += SUITES[header.cipher_id].body_len(header.transport_len)
+        taken = bytes(self._queue[:count])
+        del self._queue[:count]
+        if not pending:
+            self._head.clear()
+        self._head += taken[: HEADER_LEN - len(self._head)]
+        return taken
+
+    def _judged(self, outcomes: list[Outcome]) -> bool:
+        accepted = False
+        for outcome in outcomes:
+            assert outcome.verdict is not None, "a receiver with keys always has a verdict"
+            self._note(Transport.STREAM, outcome.verdict)
+            accepted = outcome.verdict is Verdict.OK
+            if accepted:
+                self._accepted_any = True
+                self._plain += outcome.plaintext or b""
+            elif not self._stream.closed:
+                truncated = outcome.verdict is Verdict.TRUNCATED
+                self._fail(errno.ECONNABORTED if truncated else errno.EBADMSG)
+        return accepted
+
+    def look(self) -> None:
+        """What poll does: open records until there is something to read."""
+        while not self._plain and not self._reset_untold and self._fill():
+            pass
+
+    # What the application does.
+
+    def receive(self) -> tuple[int, bytes]:
+        """All there is to read, and the error that ends it: 0 for the end of file."""
+        self.look()
+        while self._fill():
+            pass
+        plaintext = bytes(self._plain)
+        self._plain.clear()
+        if self._error:
+            return self._error, plaintext
+        ended = self._stream.closed or self._shut_reading
+        return (0 if ended else errno.EAGAIN), plaintext
+
+    def send(self, data: bytes) -> int:
+        """Send; the error, or 0."""
+        self.look()
+        if self.failed or self._closed or self._inflow.reset:
+            self._reset_untold = False
+            return errno.EPIPE
+        self._seal()
+        self._sent += data
+        return 0
+
+    def shutdown(self, how: int) -> int:
+        """Shut down reading (0), writing (1) or both (2); the error, or 0."""
+        self.look()
+        if self.failed or self._inflow.reset:
+            return errno.ENOTCONN
+        if how:
+            self._close()
+        self._shut_reading = self._shut_reading or how != 1
+        return 0
+
+    def close(self) -> None:
+        """Close: what was sent arrives, or the peer learns better."""
+        if self.gone:
+            return
+        self.look()
+        alive = not (self.failed or self._inflow.reset)
+        if alive and not (self._plain or self._partial):
+            self._close()
+        self.gone = True
+
+    @property
+    def _partial(self) -> bool:
+        return not self._stream.closed and bool(self._stream.pending)
+
+    def _close(self) -> None:
+        if not self._closed:
+            self._seal()
+            self._closed = True
+
+    def _seal(self) -> None:
+        if self._bound is None:
+            self._bound = self._accepted_any
