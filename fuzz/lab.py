@@ -15,7 +15,7 @@ from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import TargetGuest
 from fuzz.net.connection import Connection, Refused
 from fuzz.net.dialler import Dialler
-from fuzz.net.ethernet import MTU, Station
+from fuzz.net.ethernet import MTU
 from fuzz.net.host import Host
 from fuzz.net.tcp import MSS
 from fuzz.oracles.clock import GuestClock, Interval
@@ -27,6 +27,8 @@ from fuzz.oracles.outflow import sealed
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of, token_of
 from fuzz.script import ON_CONNECTION, Action, Loose, Step, connections, keys_of, patched, unpack
+from fuzz.stations import GUEST, HOST
+from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
 from fuzz.target.wire import CALLS, Item, Op, Reply
@@ -96,13 +98,9 @@ class Lab:
         module: Path,
         keybox: Path,
         workdir: Path,
-        dgram_sessions: int | None = None,
+        tables: TableSizes = AS_SHIPPED,
     ) -> None:
-        """Describe it; `with` boots the guest.
-
-        `dgram_sessions` sets the size of the DGRAM replay table, for a small one that
-        fills and evicts within a short campaign.
-        """
+        """Describe it; `with` boots the guest."""
         self.keybox = KeyBox.load(keybox)
         self.guest = TargetGuest(
             kernel,
@@ -112,13 +110,11 @@ class Lab:
             workdir=workdir,
             args=(str(AF_NST), str(DEFAULT_PORT), str(CONTROL_PORT), _INTERFACE),
         )
-        own = Station.of(TargetGuest.host_mac, TargetGuest.host_ipv4.ip, TargetGuest.host_ipv6.ip)
-        peer = Station.of(TargetGuest.mac, TargetGuest.ipv4.ip, TargetGuest.ipv6.ip)
-        self._host = Host(self.guest.frames, own, peer, self.guest.alive)
+        self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
         self._client = TargetClient(self._host)
         self._dialler = Dialler(self._host, DEFAULT_PORT)
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
-        self._dgram_sessions = dgram_sessions
+        self._tables = tables
         self.reports = ReportWatch(self.guest.console)
         self.boots = 0
         self.suites: frozenset[SuiteId] = frozenset()
@@ -158,9 +154,11 @@ class Lab:
         self._dialler.forget()
         read = self._client.read
         self.suites = suites_of(read("/proc/net/nst_suites", ANSWER_SECONDS))
-        if self._dgram_sessions is not None:
-            value = str(self._dgram_sessions).encode()
-            self._client.write("/proc/sys/net/nst/dgram_sessions_max", value, ANSWER_SECONDS)
+        for table in ("dgram", "stream"):
+            size = getattr(self._tables, table)
+            if size is not None:
+                path = f"/proc/sys/net/nst/{table}_sessions_max"
+                self._client.write(path, str(size).encode(), ANSWER_SECONDS)
 
         def sysctl(name: str) -> int:
             return int(read(f"/proc/sys/net/nst/{name}", ANSWER_SECONDS))

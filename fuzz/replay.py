@@ -12,11 +12,11 @@ from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
 from fuzz.oracles.shadow import timestamps
-from fuzz.script import Action, unpack
+from fuzz.script import described, unpack
 from fuzz.store import KEYBOX, StoredCase, verdicts_text
+from fuzz.tables import TableSizes
 from nst_scapy.replay import DEFAULT_WINDOW_NS
 
-_SHOWN_BYTES = 64
 _MARGIN_NS = 100_000_000
 
 
@@ -40,7 +40,7 @@ def replay(
     kernel: Kernel,
     module: Path,
     workdir: Path,
-    dgram_sessions: int | None,
+    tables: TableSizes,
 ) -> Replay:
     """Boot a guest, send the cases before and then the case.
 
@@ -54,7 +54,7 @@ def replay(
         module=module,
         keybox=run / KEYBOX,
         workdir=workdir,
-        dgram_sessions=dgram_sessions,
+        tables=tables,
     )
     with lab:
         try:
@@ -101,12 +101,4 @@ def needed_age(case: StoredCase) -> int:
 
 
 def _described(script: bytes) -> list[str]:
-    lines = []
-    for step in unpack(script):
-        data = step.data[:_SHOWN_BYTES].hex() + ("..." if len(step.data) > _SHOWN_BYTES else "")
-        family = ""
-        if step.action in (Action.DATAGRAM, Action.REFLECT, Action.CONNECT):
-            family = f" IPv{step.argument}"
-        length = f" {len(step.data)} bytes {data}" if step.data else ""
-        lines.append(f"{step.action.name.lower()}{family}{length}")
-    return lines
+    return [described(step) for step in unpack(script)]

@@ -17,6 +17,7 @@ from nst_scapy.keybox import KeyBox
 _STEP = struct.Struct(">BBI")
 _LOOSE = struct.Struct(">iBHH?")
 _KEY = struct.Struct(">HH")
+_SHOWN_BYTES = 64
 
 
 class Action(IntEnum):
@@ -47,6 +48,8 @@ class Action(IntEnum):
     """It shuts it down [as shutdown(2): 0 reading, 1 writing, 2 both]."""
     CLOSE = 12
     """It closes it [unused]."""
+    LOOK = 14
+    """It asks whether there is anything to read, as an event loop does, and no more [unused]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
@@ -54,6 +57,9 @@ class Action(IntEnum):
 
 ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
 """What is sent on the connection that was opened last."""
+
+
+_FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.PACKET, Action.ACCEPT})
 
 
 class Step(NamedTuple):
@@ -143,6 +149,25 @@ def patched(record: bytes, patches: bytes) -> bytes:
 def patch(offset: int, mask: int) -> bytes:
     """One patch of a REFLECT step."""
     return struct.pack(">HBB", offset, mask, 0)
+
+
+def described(step: Step) -> str:
+    """A step in words, with the beginning of its data."""
+    words = step.action.name.lower()
+    if step.action in _FAMILY:
+        words += f" IPv{step.argument}"
+    elif step.action is Action.SHUTDOWN:
+        words += f" {step.argument}"
+    data = step.data
+    if step.action is Action.TCP:
+        loose = Loose.of(step)
+        words += f" at {loose.offset}, flags {loose.flags:#04x}, window {loose.window}"
+        words += f", urgent {loose.urgent}" + ("" if loose.intact else ", wrong checksum")
+        data = loose.payload
+    if data:
+        shown = data[:_SHOWN_BYTES].hex() + ("..." if len(data) > _SHOWN_BYTES else "")
+        words += f" {len(data)} bytes {shown}"
+    return words
 
 
 def keys_step(origins: Mapping[int, int]) -> Step:

@@ -7,6 +7,7 @@ from collections.abc import Callable, Collection
 from dataclasses import dataclass
 
 from fuzz.campaigns.steps import CaseRequest
+from fuzz.tables import AS_SHIPPED, TableSizes
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
@@ -19,13 +20,13 @@ class Campaign:
     Attributes:
         name: as on the command line.
         summary: one line on what it does.
-        reaches: the verdicts that it can provoke.
+        reaches: the verdicts that it is sure to provoke within a thousand cases.
         requests: the grammar, for a key box and the suites that the guest provides.
-        dgram_sessions: size to give the DGRAM replay table, `None` for the default.
+        tables: sizes to give the replay tables.
     """
 
     name: str
     summary: str
     reaches: tuple[Verdict, ...]
     requests: Callable[[KeyBox, Collection[SuiteId]], list[CaseRequest]]
-    dgram_sessions: int | None = None
+    tables: TableSizes = AS_SHIPPED

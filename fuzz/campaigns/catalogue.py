@@ -5,10 +5,26 @@ from __future__ import annotations
 
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.dgram import DGRAM_RECORD
+from fuzz.campaigns.dgram_ip import DGRAM_IP
+from fuzz.campaigns.keys import KEYS
+from fuzz.campaigns.replay import REPLAY
 from fuzz.campaigns.stream import STREAM_RECORD
+from fuzz.campaigns.stream_lifecycle import STREAM_LIFECYCLE
+from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
 from fuzz.errors import UserError
 
-CAMPAIGNS = {campaign.name: campaign for campaign in (STREAM_RECORD, DGRAM_RECORD)}
+CAMPAIGNS = {
+    campaign.name: campaign
+    for campaign in (
+        STREAM_RECORD,
+        STREAM_SEGMENTS,
+        STREAM_LIFECYCLE,
+        DGRAM_RECORD,
+        DGRAM_IP,
+        REPLAY,
+        KEYS,
+    )
+}
 
 
 def campaign(name: str) -> Campaign:

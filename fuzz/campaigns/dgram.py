@@ -10,6 +10,7 @@ from boofuzz import Simple
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.record import SealedRecord
 from fuzz.campaigns.steps import CaseRequest, Datagram, Reflection
+from fuzz.tables import TableSizes
 from nst_scapy.header import HEADER_LEN, MAGIC, Flags
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -57,5 +58,5 @@ DGRAM_RECORD = Campaign(
     " sessions and replays, reflection",
     tuple(v for v in Verdict if v is not Verdict.TRUNCATED),
     _requests,
-    dgram_sessions=_TABLE,
+    tables=TableSizes(dgram=_TABLE),
 )

@@ -4,7 +4,7 @@
 boofuzz goes through a grammar element by element, so that a short run never gets
 past the first field. Here every element has its turn before any has its second: a
 run of any length covers the grammar evenly. When all single mutations are through,
-combinations of two and three follow without end.
+combinations of two and three follow, until there are no new ones.
 """
 
 from __future__ import annotations
@@ -21,6 +21,9 @@ from fuzz.campaigns.steps import CaseRequest
 
 _COMBINED = 4
 """Of so many cases one combines mutations while single ones are left."""
+
+_EXHAUSTED = 2000
+"""After so many cases in a row that were there before, there are no others."""
 
 
 @dataclass(frozen=True)
@@ -84,12 +87,17 @@ class Plan:
         self._dropped.update(elements)
 
     def __iter__(self) -> Iterator[Planned]:
+        old = 0
         for planned in self._in_turn():
+            old += 1
+            if old > _EXHAUSTED:
+                return
             if self._dropped.intersection((*planned.elements, *planned.leaves)):
                 continue
             digest = hashlib.blake2b(self._render(planned), digest_size=16).digest()
             if digest not in self._seen:
                 self._seen.add(digest)
+                old = 0
                 yield planned
 
     def _in_turn(self) -> Iterator[Planned]:
@@ -110,7 +118,8 @@ class Plan:
             for pool in pools.values():
                 queue = list(pool)
                 self._draw.shuffle(queue)
-                queues.append((request, queue))
+                if queue:
+                    queues.append((request, queue))
         while queues:
             self._draw.shuffle(queues)
             for request, queue in queues:

@@ -37,8 +37,10 @@ class Flipped:
 class Named:
     """Keeps a primitive's qualified name, which boofuzz joins anew for every use."""
 
+    name: str
     _context_path: str
     _name: str
+    _fuzzable: bool
     _known: tuple[str, str] = ("", "")
 
     @property
@@ -47,6 +49,10 @@ class Named:
         if self._known[0] != self._context_path:
             self._known = (self._context_path, f"{self._context_path}.{self._name}")
         return self._known[1]
+
+    def hold(self) -> None:
+        """Do not mutate it."""
+        self._fuzzable = False
 
 
 class Field(Named, BitField):  # type: ignore[misc]

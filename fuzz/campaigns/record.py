@@ -79,6 +79,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         flags: Flags,
         counter: int | str,
         after: str | None = None,
+        only: Collection[str] | None = None,
     ) -> None:
         """
         Args:
@@ -89,6 +90,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             flags: the header's flags unless mutated.
             counter: its counter, or the name of a case value.
             after: the block of the record before it in the same direction of a stream.
+            only: the elements that are mutated, by name; `None` for all.
         """
         self._keybox = keybox
         self._suite = suite
@@ -129,9 +131,16 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
                   values=(*keybox, *unknown), offsets=(1, -1)),
             Field("flags", 32, flags, library=False, values=range(16)),
         ]  # fmt: skip
-        super().__init__(
-            name=name, children=[*self._fields, self._payload, self._fault, *self._damages]
-        )
+        children: list[Field | Payload | Choice] = [
+            *self._fields,
+            self._payload,
+            self._fault,
+            *self._damages,
+        ]
+        for child in children:
+            if only is not None and child.name not in only:
+                child.hold()
+        super().__init__(name=name, children=children)
 
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the record's bytes."""

@@ -126,7 +126,7 @@ def run(
                 module=module,
                 keybox=keybox,
                 workdir=store.path / campaign.name,
-                dgram_sessions=campaign.dgram_sessions,
+                tables=campaign.tables,
             )
             watcher.booting(campaign.name, again=False)
             with lab:

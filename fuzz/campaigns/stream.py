@@ -24,10 +24,18 @@ _TAILS = (
 )
 
 
-def _stream(
-    keybox: KeyBox, suite: SuiteId, layout: list[tuple[str, int]], *, close: bool = True
+def stream(
+    keybox: KeyBox,
+    suite: SuiteId,
+    layout: list[tuple[str, int]],
+    *,
+    close: bool = True,
+    only: Collection[str] | None = None,
 ) -> list[SealedRecord]:
-    """Records in order; `layout` gives the epoch and counter of each, CLOSE being the last."""
+    """Records in order; `layout` gives the epoch and counter of each, CLOSE being the last.
+
+    `only` names the elements of them that are mutated, `None` being all.
+    """
     records: list[SealedRecord] = []
     for index, (epoch, counter) in enumerate(layout):
         closing = close and index == len(layout) - 1
@@ -40,6 +48,7 @@ def _stream(
                 flags=Flags.CLOSE if closing else Flags(0),
                 counter=counter,
                 after=records[-1].name if records else None,
+                only=only,
             )
         )
     return records
@@ -54,13 +63,13 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
     for suite in SuiteId:
         name = suite.name
         if suite not in provided:
-            add(f"one-{name}", *_stream(keybox, suite, [("a", 0)], close=False))
+            add(f"one-{name}", *stream(keybox, suite, [("a", 0)], close=False))
             continue
-        add(f"one-{name}", *_stream(keybox, suite, [("a", 0), ("a", 1)]), Tail("tail", _TAILS))
-        add(f"several-{name}", *_stream(keybox, suite, [("a", 0), ("a", 1), ("a", 2), ("a", 3)]))
-        add(f"epochs-{name}", *_stream(keybox, suite, [("a", 0), ("a", 1), ("b", 0), ("c", 0)]))
-        add(f"cut-{name}", *_stream(keybox, suite, [("a", 0), ("a", 1)], close=False))
-        add(f"again-{name}", *_stream(keybox, suite, [("a", 0), ("a", 1)]), copies=2)
+        add(f"one-{name}", *stream(keybox, suite, [("a", 0), ("a", 1)]), Tail("tail", _TAILS))
+        add(f"several-{name}", *stream(keybox, suite, [("a", 0), ("a", 1), ("a", 2), ("a", 3)]))
+        add(f"epochs-{name}", *stream(keybox, suite, [("a", 0), ("a", 1), ("b", 0), ("c", 0)]))
+        add(f"cut-{name}", *stream(keybox, suite, [("a", 0), ("a", 1)], close=False))
+        add(f"again-{name}", *stream(keybox, suite, [("a", 0), ("a", 1)]), copies=2)
     return requests
 
 

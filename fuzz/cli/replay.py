@@ -73,7 +73,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="nst-replay-") as workdir:
         replayed = replay(
             wanted, before, run=run, kernel=chosen, module=module, workdir=Path(workdir),
-            dgram_sessions=campaign(wanted.campaign).dgram_sessions,
+            tables=campaign(wanted.campaign).tables,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(_as_json(replayed), indent=2))

@@ -10,6 +10,7 @@ from __future__ import annotations
 import struct
 from collections.abc import Callable
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 from fuzz.net.ip import UDP, checksum, pseudo_checksum
 
@@ -19,6 +20,19 @@ _MAX_OPTIONS = 8
 """Options in one extension header (net.ipv6.max_hbh_opts_number and its twin)."""
 _MAX_PAD = 7
 _ROUTE_LOOSE, _ROUTE_STRICT, _RECORD_ROUTE, _TIMESTAMP, _ALERT = 0x83, 0x89, 0x07, 0x44, 0x94
+
+
+class Arrived(NamedTuple):
+    """A datagram that came.
+
+    Attributes:
+        payload: UDP's.
+        delivered: whether a socket gets it; else it gets as far as netfilter's LOCAL_IN, and
+            is then refused for an extension header.
+    """
+
+    payload: bytes
+    delivered: bool = True
 
 
 @dataclass
@@ -56,11 +70,13 @@ class Arrival:
     def __init__(self) -> None:
         self._waiting: dict[tuple[bytes, bytes], _Pieces] = {}
         self.fragmented = False
+        self._doomed = False
 
-    def packet(self, family: int, data: bytes) -> list[bytes]:
-        """The payloads that UDP's sockets get because of one packet: one or none."""
+    def packet(self, family: int, data: bytes) -> list[Arrived]:
+        """What comes because of one packet: one datagram or none."""
+        self._doomed = False
         found = self._ipv4(data) if family == 4 else self._ipv6(data)
-        return [found] if found is not None else []
+        return [Arrived(found, not self._doomed)] if found is not None else []
 
     def _ipv4(self, data: bytes) -> bytes | None:
         if len(data) < _IPV4_LEN:
@@ -103,11 +119,17 @@ class Arrival:
                 return None
             if kind == _FRAGMENT:
                 return self._fragment6(head, rest, source, destination)
-            if (kind == _HOP_BY_HOP and first) or kind == _DESTINATION:
+            if kind == _HOP_BY_HOP and first:
                 if not _options6_sane(head[2:]):
-                    return None
-            elif kind != _ROUTING or head[3]:
-                return None  # unknown, in the wrong place, or to be routed on
+                    return None  # the only header that is read before LOCAL_IN
+            elif kind == _DESTINATION:
+                self._doomed |= not _options6_sane(head[2:])
+            elif kind == _ROUTING:
+                self._doomed |= bool(head[3])  # it would have to be routed on
+            elif kind == _HOP_BY_HOP:
+                self._doomed = True  # it is in the wrong place
+            else:
+                return None
             kind, data, first = head[0], rest, False
         return _udp(source, destination, data)
 
@@ -115,6 +137,8 @@ class Arrival:
         self, head: bytes, rest: bytes, source: bytes, destination: bytes
     ) -> bytes | None:
         self.fragmented = True
+        if self._doomed:
+            return None
         where = int.from_bytes(head[2:4])
         if where & 0xFFF9:
             key = (source + destination, head[4:8])
@@ -144,6 +168,8 @@ def _udp(source: bytes, destination: bytes, segment: bytes) -> bytes | None:
     if len(segment) < _UDP_LEN:
         return None
     length, check = struct.unpack_from(">HH", segment, 4)
+    if not length and len(source) != 4:
+        length = len(segment)  # RFC 2675, section 4
     if not _UDP_LEN <= length <= len(segment):
         return None
     segment = segment[:length]

@@ -39,7 +39,11 @@ class Inflow:
             # RFC 5961, 3.2; after FIN Linux also takes one that does not count it.
             self.reset = offset == self.next or (self.ended and offset == self.next - 1)
             return b""
-        if flags & TcpFlag.SYN or not flags & TcpFlag.ACK or self.ended:
+        if flags & TcpFlag.SYN or not flags & TcpFlag.ACK:
+            return b""
+        if self.ended:
+            # Nothing can be where FIN was. Linux resets, but passes over what is all new.
+            self.reset = offset < self.next < offset + len(payload)
             return b""
         self._held.append((offset, payload, bool(flags & TcpFlag.FIN)))
         return self._joined()

@@ -56,12 +56,17 @@ def ipv4_packet(
     *,
     ident: int = 0,
     fragment: int = 0,
+    options: bytes = b"",
 ) -> bytes:
-    """An IPv4 packet; `fragment` is the field of flags and offset as on the wire."""
-    length = _IPV4.size + len(payload)
-    fields = [0x45, 0, length, ident, fragment, 64, protocol, 0, source, destination]
-    fields[7] = checksum(_IPV4.pack(*fields))
-    return _IPV4.pack(*fields) + payload
+    """An IPv4 packet; `fragment` is the field of flags and offset as on the wire.
+
+    `options` are a multiple of 4 bytes, 40 at most.
+    """
+    start = _IPV4.size + len(options)
+    length = start + len(payload)
+    fields = [0x40 | start // 4, 0, length, ident, fragment, 64, protocol, 0, source, destination]
+    fields[7] = checksum(_IPV4.pack(*fields) + options)
+    return _IPV4.pack(*fields) + options + payload
 
 
 def ipv6_packet(

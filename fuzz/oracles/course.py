@@ -13,7 +13,15 @@ from fuzz.net.arrival import Arrival
 from fuzz.oracles.served import Sent, Served
 from fuzz.script import Action, Loose, Step, keys_of
 from fuzz.target.wire import CALLS, Item, Kind
-from nst_scapy.header import Transport
+from nst_scapy.checks import (
+    check_kid,
+    check_perturbation,
+    check_prefix,
+    check_suite,
+    check_timestamp,
+    dgram_flags_and_length,
+)
+from nst_scapy.header import HEADER_LEN, Header, Transport
 from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
 from nst_scapy.verdict import Verdict
 
@@ -65,7 +73,11 @@ class Course:
             self._kept.close()
         self._receiver.keybox = self._box
         expected = self._expected
-        expected.sent = [None if one in self._stalled else one.sent for one in self._connections]
+        expected.sent = [
+            # The reset of a refused connection may come after its application's FIN.
+            None if one in self._stalled or one.refused else one.sent
+            for one in self._connections
+        ]
         tables = (self._receiver.stream_table, self._receiver.dgram_table)
         stream, dgram = ((len(table.entries), table.floor) for table in tables)
         expected.states = (*stream, *dgram)
@@ -79,8 +91,11 @@ class Course:
             case Action.DATAGRAM:
                 self._datagram(step.argument, step.data)
             case Action.PACKET:
-                for payload in self._arrival.packet(step.argument, step.data):
-                    self._datagram(step.argument, payload)
+                for arrived in self._arrival.packet(step.argument, step.data):
+                    if arrived.delivered:
+                        self._datagram(step.argument, arrived.payload)
+                    else:
+                        self._hook(arrived.payload)
             case Action.CONNECT:
                 served = Served(self._receiver, step.argument, self._now, self._age, self._note)
                 self._connections.append(served)
@@ -101,6 +116,12 @@ class Course:
         self._note(Transport.DGRAM, _verdict(outcome))
         if outcome.plaintext is not None:
             self._datagrams[family].append(_item(Kind.DGRAM, family, 0, outcome.plaintext))
+
+    def _hook(self, payload: bytes) -> None:
+        """The LOCAL_IN check of a datagram that gets no further (section 10)."""
+        verdict = plainly_not_nst(payload, self._receiver, self._now)
+        if verdict is not None:
+            self._note(Transport.DGRAM, verdict)
 
     def _segment(self, served: Served, step: Step) -> None:
         if step.action is not Action.TCP:
@@ -125,6 +146,9 @@ class Course:
             error = self._kept.send(step.data)
         elif step.action is Action.SHUTDOWN:
             error = self._kept.shutdown(step.argument)
+        elif step.action is Action.LOOK:
+            self._kept.look()
+            error = 0
         else:
             self._kept.close()
             self._kept, error = None, 0
@@ -137,6 +161,7 @@ class Course:
         if self._kept is None:
             return errno.EAGAIN
         self._waiting.remove(self._kept)
+        self._kept.look()
         return 0
 
     def _collect(self) -> None:
@@ -149,6 +174,21 @@ class Course:
                 self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))
                 served.close()
         self._waiting.clear()
+
+
+def plainly_not_nst(payload: bytes, receiver: Receiver, now: int) -> Verdict | None:
+    """Checks 1 to 9 of a datagram, which need no key."""
+    if len(payload) < HEADER_LEN:
+        return Verdict.SHORT
+    header = Header.unpack(payload)
+    return (
+        check_prefix(payload)
+        or check_suite(header, receiver.policy)
+        or dgram_flags_and_length(header, len(payload))
+        or check_perturbation(header)
+        or check_kid(header, receiver.keybox, receiver.policy)
+        or check_timestamp(header, now, receiver.window_ns)
+    )
 
 
 def _verdict(outcome: Outcome) -> Verdict:

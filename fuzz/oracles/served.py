@@ -56,6 +56,7 @@ class Served:
         family: IP version.
         gone: the application has closed it.
         failed: the receiver has stopped for good (specification, section 11).
+        refused: the LOCAL_IN check did that.
     """
 
     def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
@@ -63,6 +64,7 @@ class Served:
         self.family = family
         self.gone = False
         self.failed = False
+        self.refused = False
         self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
         self._inflow = Inflow()
         self._time = (now, age)
@@ -138,6 +140,7 @@ class Served:
             return False
         self._note(Transport.STREAM, verdict)
         self._fail(errno.EBADMSG)
+        self.refused = True
         return True
 
     # What the module does with it.

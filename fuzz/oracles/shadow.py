@@ -141,7 +141,7 @@ def timestamps(steps: Sequence[Step]) -> Iterator[int]:
     for step in steps:
         datagrams = [step.data] if step.action is Action.DATAGRAM else []
         if step.action is Action.PACKET:
-            datagrams = arrival.packet(step.argument, step.data)
+            datagrams = [one.payload for one in arrival.packet(step.argument, step.data)]
         for payload in datagrams:
             if len(payload) >= HEADER_LEN:
                 yield Header.unpack(payload).timestamp

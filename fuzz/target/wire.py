@@ -14,7 +14,7 @@ _REPLY = struct.Struct(">IIBxHIQQQ")
 _ITEM = struct.Struct(">BBHII")
 _REQUEST_MAGIC = 0x4E535451
 _REPLY_MAGIC = 0x4E535452
-MAX_ITEMS = 32
+MAX_ITEMS = 56
 """How many received datagrams and connections one reply can tell of."""
 
 
@@ -42,6 +42,8 @@ class Op(IntEnum):
     """Shut it down, the value as for shutdown(2)."""
     CLOSE = 10
     """Close it."""
+    LOOK = 11
+    """Poll it, as is done before every other call."""
 
 
 CALLS = {
@@ -50,6 +52,7 @@ CALLS = {
     Action.SEND: Op.TRANSMIT,
     Action.SHUTDOWN: Op.SHUTDOWN,
     Action.CLOSE: Op.CLOSE,
+    Action.LOOK: Op.LOOK,
 }
 """The steps that are a call on the connection that is kept."""
 

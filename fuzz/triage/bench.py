@@ -17,6 +17,7 @@ from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
 from fuzz.replay import needed_age
 from fuzz.store import StoredCase
+from fuzz.tables import TableSizes
 from fuzz.triage.read import Report, read
 
 
@@ -55,9 +56,7 @@ def names_of(finding: Finding) -> set[str]:
 class Bench:
     """A guest for trials. Use as a context manager."""
 
-    def __init__(
-        self, kernel: Kernel, *, module: Path, keybox: Path, dgram_sessions: int | None
-    ) -> None:
+    def __init__(self, kernel: Kernel, *, module: Path, keybox: Path, tables: TableSizes) -> None:
         """Describe it; the first trial boots the guest."""
         self._scratch = tempfile.TemporaryDirectory(prefix="nst-triage-")
         self._lab = Lab(
@@ -65,7 +64,7 @@ class Bench:
             module=module,
             keybox=keybox,
             workdir=Path(self._scratch.name),
-            dgram_sessions=dgram_sessions,
+            tables=tables,
         )
         self._state = "off"
         self.keybox = self._lab.keybox

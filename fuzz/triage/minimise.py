@@ -23,6 +23,7 @@ from fuzz.triage.records import (
     Sealed,
     exchanges_of,
     records,
+    renewable,
     renewed,
     script_of,
 )
@@ -94,7 +95,7 @@ class Minimiser:
         try:
             # A case that shows the finding in other sessions, too, need not have a guest
             # of its own for each trial: what a guest has seen is told apart by session.
-            self._renew = not self._before
+            self._renew = not self._before and renewable(self._exchanges)
             self._renew = self._renew and self._shows(self._exchanges, [])
             self._drop_history()
             while self._pass():

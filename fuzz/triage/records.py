@@ -133,12 +133,31 @@ class Reflection:
         return [Step(Action.REFLECT, self.family, self.patches)]
 
 
-Exchange = Datagram | Connection | Reflection
+@dataclass(frozen=True)
+class Verbatim:
+    """A step as it is, of a case that is more than datagrams and streams in order."""
+
+    step: Step
+
+    def steps(self, keybox: KeyBox) -> list[Step]:
+        """What is done."""
+        return [self.step]
+
+
+Exchange = Datagram | Connection | Reflection | Verbatim
+_TAKEN_APART = frozenset(
+    {Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.SEGMENT, Action.FIN}
+)
 
 
 def script_of(exchanges: Sequence[Exchange], keybox: KeyBox) -> bytes:
     """The exchanges as a stored case."""
     return b"".join(step.pack() for one in exchanges for step in one.steps(keybox))
+
+
+def renewable(exchanges: Sequence[Exchange]) -> bool:
+    """Whether `renewed` makes sessions of their own of them."""
+    return not any(isinstance(one, Verbatim) for one in exchanges)
 
 
 def renewed(exchanges: Sequence[Exchange], number: int) -> list[Exchange]:
@@ -172,6 +191,8 @@ def records(exchanges: Sequence[Exchange]) -> int:
 
 def exchanges_of(steps: Sequence[Step], keybox: KeyBox) -> list[Exchange]:
     """Take a case apart. Datagrams come before connections, as when it is carried out."""
+    if any(step.action not in _TAKEN_APART for step in steps):
+        return [Verbatim(step) for step in steps]
     found: list[Exchange] = []
     for step in steps:
         if step.action is Action.DATAGRAM:

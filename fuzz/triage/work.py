@@ -69,7 +69,7 @@ class Work:
             self.kernel,
             module=self.module,
             keybox=self.member.run / KEYBOX,
-            dgram_sessions=campaign(self.case.campaign).dgram_sessions,
+            tables=campaign(self.case.campaign).tables,
         )
 
     @property

@@ -152,8 +152,8 @@ def test_a_thousand_cases_reach_every_verdict(campaign: Campaign) -> None:
     requests = campaign.requests(BOX, suites)
     plan = Plan(requests, "1", render)
     shadow = Shadow(
-        BOX, suites, window_ns=30 * SECOND, stream_sessions=65536,
-        dgram_sessions=campaign.dgram_sessions or 4096,
+        BOX, suites, window_ns=30 * SECOND, stream_sessions=campaign.tables.stream or 65536,
+        dgram_sessions=campaign.tables.dgram or 4096,
     )  # fmt: skip
     reached: set[Verdict] = set()
     for number, planned in enumerate(itertools.islice(plan, 1000)):
@@ -163,7 +163,7 @@ def test_a_thousand_cases_reach_every_verdict(campaign: Campaign) -> None:
             continue
         outcome = shadow.judge(steps, MOMENT)[0]
         reached.update(verdict for _, verdict in outcome.verdicts)
-    assert reached == set(campaign.reaches)
+    assert reached >= set(campaign.reaches)
 
 
 def test_dropped_elements_are_planned_no_more() -> None:

@@ -11,7 +11,7 @@ from typing import Any
 
 from fuzz.triage.export.dossier import Dossier, describe
 from fuzz.triage.export.render import rendered
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection
+from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection, Verbatim
 from nst_scapy.header import MAGIC
 
 _NEAR_NS = 3600 * 10**9
@@ -26,7 +26,7 @@ def c_program(dossier: Dossier) -> str | None:
 
 
 def _keyless(exchanges: Sequence[Exchange]) -> bool:
-    if not exchanges or any(isinstance(one, Reflection) for one in exchanges):
+    if not exchanges or any(isinstance(one, Reflection | Verbatim) for one in exchanges):
         return False
     return all(isinstance(piece, Raw) for one in exchanges for piece in _pieces(one))
 
@@ -38,6 +38,7 @@ def _pieces(one: Exchange) -> Sequence[Piece]:
 
 
 def _send(one: Exchange, earliest: int) -> dict[str, Any]:
+    assert not isinstance(one, Verbatim)
     data, stamps, words = b"", [], []
     for piece in _pieces(one):
         assert isinstance(piece, Raw)

@@ -6,8 +6,17 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
+from fuzz.script import described
 from fuzz.triage.buckets import Bucket
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection, Sealed
+from fuzz.triage.records import (
+    Connection,
+    Datagram,
+    Exchange,
+    Piece,
+    Raw,
+    Reflection,
+    Sealed,
+)
 from fuzz.triage.understand import Analysis
 from nst_scapy.header import ALL_FLAGS, HEADER_LEN, MAGIC, VERSION, Flags
 from nst_scapy.suite import SUITES
@@ -77,6 +86,8 @@ class Dossier:
                 lines.append(f"connection over IPv{one.family}, {len(one.cuts) + 1} segment(s)")
                 lines += [f"  {describe(piece)}" for piece in one.pieces]
                 lines += ["  FIN"] * one.fin
+            else:
+                lines.append(described(one.step))
         return lines
 
 

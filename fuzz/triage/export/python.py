@@ -11,7 +11,7 @@ from typing import Any
 
 from fuzz.triage.export.dossier import Dossier, describe
 from fuzz.triage.export.render import rendered
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Reflection, Sealed
+from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Reflection, Sealed, Verbatim
 from nst_scapy.header import HEADER_LEN
 
 _SECOND = 1_000_000_000
@@ -19,8 +19,10 @@ _NEAR = 3600 * _SECOND
 """A time stamp so near the case's own time is told from it."""
 
 
-def python_script(dossier: Dossier) -> str:
-    """The script's text."""
+def python_script(dossier: Dossier) -> str | None:
+    """The script's text; `None` if the case is more than sockets can do."""
+    if any(isinstance(one, Verbatim) for one in dossier.exchanges):
+        return None
     return rendered(
         "reproducer.py.j2",
         dossier=dossier,
@@ -42,6 +44,7 @@ def _exchange(one: Exchange, earliest: int) -> dict[str, Any]:
             "cuts": list(one.cuts),
             "fin": one.fin,
         }
+    assert isinstance(one, Reflection)
     return {"kind": "reflect", "family": one.family, "patches": one.patches}
 
 
