@@ -9,17 +9,33 @@ from pathlib import Path
 import click
 from rich.console import Console
 
+from fuzz.errors import UserError
+from fuzz.junit import junit
 from fuzz.report import show, summarize
 from fuzz.store import reading
 
 
-@click.command(epilog="Example: nst-fuzz report nst-runs/20260101-120000")
+@click.command(
+    epilog="Examples: nst-fuzz report nst-runs/20260101-120000 | nst-fuzz report RUN --junit x.xml"
+)
 @click.argument("run", type=click.Path(path_type=Path))
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
-def command(run: Path, as_json: bool) -> None:
+@click.option(
+    "--junit",
+    "junit_path",
+    type=click.Path(dir_okay=False, writable=True, path_type=Path),
+    metavar="FILE",
+    help="Also write JUnit's XML, for continuous integration.",
+)
+def command(run: Path, as_json: bool, junit_path: Path | None) -> None:
     """Print the summary of RUN, a directory that `nst-fuzz run` wrote."""
     with reading(run) as store:
         summary = summarize(store)
+    if junit_path is not None:
+        try:
+            junit_path.write_text(junit(summary))
+        except OSError as error:
+            raise UserError(f"{junit_path}: {error.strerror}") from None
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2))
     else:

@@ -11,10 +11,12 @@ import sys
 import time
 from collections import Counter
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
 from fuzz.finding import Finding, FindingKind
+from fuzz.junit import junit
 from fuzz.report import summarize
 from fuzz.store import DATABASE, Store, StoreError, parse_verdicts, reading, verdicts_text
 from nst_scapy.header import Transport
@@ -135,6 +137,18 @@ def test_the_summary_adds_up(tmp_path: Path) -> None:
     (finding,) = data["findings"]
     assert finding["replay"] == f"nst-fuzz replay {path} {lost}"
     assert data["state"] == "finished"
+
+    root = ElementTree.fromstring(junit(summary))
+    (suite,) = root
+    assert (suite.get("name"), suite.get("tests"), suite.get("failures")) == (
+        "dgram-record", "2", "1",
+    )  # fmt: skip
+    ran, failed = suite.findall("testcase")
+    assert ran.find("failure") is None
+    failure = failed.find("failure")
+    assert failure is not None
+    assert (failure.get("type"), failure.get("message")) == ("crash", "BUG: it")
+    assert finding["replay"] in (failure.text or "")
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
