@@ -49,6 +49,15 @@ def build_module(kernel: Kernel, source: Path = SOURCE, *, kunit: bool = False) 
     return built / "nst.ko"
 
 
+def build_into(kernel: Kernel, source: Path, folder: Path) -> Path:
+    """Build the module of `source` in a new folder, past the cache; return `nst.ko` in it.
+
+    Raises BuildError with the output.
+    """
+    _build(kernel, source, folder, [])
+    return folder / "nst.ko"
+
+
 def _build(kernel: Kernel, source: Path, built: Path, variables: Sequence[str]) -> None:
     with cache.publishing(built) as fresh:
         shutil.copytree(source, fresh, ignore=PRODUCTS, dirs_exist_ok=True)

@@ -25,23 +25,23 @@ class PlantedBug:
     Attributes:
         name: of the bug.
         campaign: that reaches it.
-        title: what a stock kernel's report is called.
         about: one line.
         file: of the module, that is changed.
         old: text in it.
         new: what stands there instead.
         noinline: function to keep as one of its own, so that it has a name on the stack;
             empty if none.
+        title: what a stock kernel's report is called; empty if it makes none.
     """
 
     name: str
     campaign: str
-    title: str
     about: str
     file: str
     old: str
     new: str
     noinline: str = ""
+    title: str = ""
 
 
 def load() -> dict[str, PlantedBug]:

@@ -12,7 +12,7 @@ from fuzz.campaigns.catalogue import campaign
 from fuzz.campaigns.runner import Limits, Progress, run
 from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
-from fuzz.guest.module import build_module
+from fuzz.guest.module import build_into
 from fuzz.planted import PlantedBug, plant
 from fuzz.store import Store
 from fuzz.triage.bench import names_of
@@ -23,6 +23,8 @@ from fuzz.triage.reproduce import reproduce
 from fuzz.triage.results import Result
 from fuzz.triage.work import buckets_in, dossier_of, work_on
 
+CASES = 1000
+"""The budget: cases within which each bug is to be found."""
 Say = Callable[[str], None]
 
 
@@ -60,7 +62,7 @@ class Measured:
     def good(self) -> bool:
         """All that triage is to do was done."""
         return (
-            self.title == self.bug.title
+            self.title == (self.bug.title or self.title)
             and self.buckets == 1
             and self.hits > 0
             and self.records <= 4
@@ -85,10 +87,21 @@ class _Silent:
         self._say(f"case {case}: {finding.title}")
 
 
-def find(bug: PlantedBug, kernel: Kernel, folder: Path, *, cases: int, say: Say) -> Path:
-    """Build the module with the bug and fuzz it until something is found; return the run."""
+def build(bug: PlantedBug, kernel: Kernel, folder: Path) -> Path:
+    """Build the module with the bug.
+
+    Raises:
+        BuildError: it does not compile.
+        UserError: the bug has no place in the module any more.
+    """
     source = plant(bug, folder / f"{bug.name}-source")
-    module = build_module(kernel, source)
+    return build_into(kernel, source, folder / f"{bug.name}-module")
+
+
+def find(
+    bug: PlantedBug, kernel: Kernel, module: Path, folder: Path, *, cases: int, say: Say
+) -> Path:
+    """Fuzz a module with the bug until something is found; return the run."""
     path = folder / bug.name
     with Store.create(
         path, seed="planted", kernel=f"{kernel.name} ({kernel.release})", kernel_name=kernel.name,
@@ -107,7 +120,7 @@ def measure(
     kernel: Kernel,
     folder: Path,
     *,
-    cases: int = 600,
+    cases: int = CASES,
     trials: int = 80,
     tries: int = 3,
     say: Say = lambda _: None,
@@ -118,7 +131,7 @@ def measure(
         GuestError: a guest does not come up.
         UserError: the bug has no place in the module any more.
     """
-    path = find(bug, kernel, folder, cases=cases, say=say)
+    path = find(bug, kernel, build(bug, kernel, folder), folder, cases=cases, say=say)
     found = buckets_in(path)
     if not found:
         return Measured(bug)
@@ -138,8 +151,11 @@ def measure(
     ).save(path, work.bucket.id)  # fmt: skip
     work = work_on(path, work.bucket.id)
     script = path / "reproducer.py"
-    script.write_text(python_script(dossier_of(work)))
-    seen = verify(script, work.kernel, work.module)
+    text = python_script(dossier_of(work))
+    shown = False
+    if text is not None:
+        script.write_text(text)
+        shown = verify(script, work.kernel, work.module).shows(names_of(wanted))
     return Measured(
         bug,
         work.bucket.title,
@@ -151,5 +167,5 @@ def measure(
         len(small.case.script),
         len(first.case.script),
         small.trials,
-        seen.shows(names_of(wanted)),
+        shown,
     )

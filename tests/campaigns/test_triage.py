@@ -19,7 +19,8 @@ BUG = "out-of-bounds-write"
 
 def test_a_planted_bug_goes_all_the_way(nst_fuzz: str, tmp_path: Path) -> None:
     done = subprocess.run(
-        [nst_fuzz, "planted", BUG, "--trials", "12", "--output", str(tmp_path), "--json"],
+        [nst_fuzz, "planted", BUG, "--triage", "--trials", "12", "--output", str(tmp_path),
+         "--json"],
         capture_output=True, text=True, check=False,
     )  # fmt: skip
     assert done.stdout, done.stderr

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""The report card: which of the planted bugs the campaigns find, and how soon."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.finding import FindingKind
+from fuzz.guest.kernel import Kernel
+from fuzz.planted import PlantedBug
+from fuzz.planted.measure import CASES, Say, build, find
+from fuzz.store import reading
+
+
+@dataclass(frozen=True)
+class Mark:
+    """What became of one bug.
+
+    Attributes:
+        bug: the bug.
+        oracle: what found it; `None` if nothing did.
+        title: of the finding.
+        cases: sent until then.
+        seconds: that they took, without building and booting.
+    """
+
+    bug: PlantedBug
+    oracle: FindingKind | None
+    title: str
+    cases: int
+    seconds: float
+
+
+def card(
+    bugs: Sequence[PlantedBug], kernel: Kernel, folder: Path, say: Say, cases: int = CASES
+) -> Iterator[Mark]:
+    """Try all bugs out, one after another; the next one is built meanwhile.
+
+    Raises:
+        BuildError: a bug does not compile.
+        GuestError: a guest does not come up.
+        UserError: a bug has no place in the module any more.
+    """
+    with ThreadPoolExecutor(1) as builder:
+        built = [builder.submit(build, bug, kernel, folder) for bug in bugs]
+        try:
+            for bug, module in zip(bugs, built, strict=True):
+                yield _tried(find(bug, kernel, module.result(), folder, cases=cases, say=say), bug)
+        finally:
+            builder.shutdown(cancel_futures=True)
+
+
+def _tried(run: Path, bug: PlantedBug) -> Mark:
+    with reading(run) as store:
+        ((_, _, seconds),) = store.campaigns()
+        found = store.findings()
+        cases = found[0].first if found else len(store.past(1))
+    if not found:
+        return Mark(bug, None, "", cases, seconds)
+    return Mark(bug, found[0].finding.kind, found[0].finding.title, cases, seconds)
