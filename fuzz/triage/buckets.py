@@ -245,6 +245,7 @@ def _telling(stack: Sequence[Frame]) -> list[str]:
     names: list[str] = []
     for frame in stack:
         name = functions.canonical(frame.function)
-        if not functions.is_generic(frame.function) and (not names or names[-1] != name):
+        telling = not functions.is_generic(frame.function, (functions.PASSAGES,))
+        if telling and (not names or names[-1] != name):
             names.append(name)
     return names[:_DEPTH]

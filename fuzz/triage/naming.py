@@ -1,23 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Naming a report: the function to blame, and titles that are the same in every run."""
+"""Naming a report: titles that are the same in every run."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import TYPE_CHECKING
 
 from fuzz.triage import frames, functions
-from fuzz.triage.formats import INTRUDERS, Format, Stack
+from fuzz.triage.format import Format
 from fuzz.triage.frames import Frame
 
 if TYPE_CHECKING:
     from fuzz.triage.read import Placed
 
 CORRUPTED = "corrupted"
-_WORKER = re.compile(r"^rcu_gp_(?:kthread|fqs_loop)$|^kthread$|^ret_from_fork")
-_BOTTOM = re.compile(r"entry_(?:SYSCALL|SYSENTER|INT80)\w*|ret_from_fork\w*|el0t?_\w*sync")
-_OF_INTERRUPT = re.compile(r"apic_timer_interrupt|asm_call|ret_from_intr|el1_irq|el1h_64|__irq_svc")
 _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"syz-executor\.?\d*(?:[/:]\d+)?"), "syz-executor"),
     (re.compile(r"syzkaller\d+(?:[/:]\d+)?"), "syzkaller"),
@@ -28,97 +25,6 @@ _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(r"(?<![\w.])-?(?:0x)?\d[\da-f]*(?![\w.])"), "NUM"),
 )
 _NAMED = re.compile(r"\{(\w+)\}")
-
-
-def blamed(
-    one: Format, found: re.Match[str], placed: Sequence[Placed], texts: Sequence[str]
-) -> Frame | str | None:
-    """The function to blame, as a frame or as the header names it; `None` if it is not there."""
-    if one.stack is Stack.NONE:
-        return None
-    named = found.groupdict().get("func")
-    header = frames.function_name(named) if named else ""
-    if header and "second" in found.groupdict():
-        return header
-    if header and (one.stack is Stack.HEADER or not functions.is_generic(header, one.skip)):
-        return header
-    if one.stack is Stack.COUNTER:
-        counters = [e.frame for e in placed if e.frame.register and e.frame.reliable] or [
-            e.frame for e in placed if e.frame.reliable
-        ]
-        if counters:
-            return counters[0]
-    if one.stack in (Stack.STALL, Stack.DEEP):
-        return _stalled(placed, texts, anywhere=one.stack is Stack.DEEP)
-    skip = (*one.skip, functions.WAITING) if "hung" in one.title or "die" in one.title else one.skip
-    after = _after_backtrace(texts) if one.stack is Stack.TRACE else 0
-    if after < 0:
-        return None
-    for entry in placed:
-        if entry.part != "main" or entry.line < after or not entry.frame.reliable:
-            continue
-        if entry.frame.inlined:
-            continue  # another compiler may not inline it, and a log without lines names none
-        if _intruded(texts[: entry.line]):
-            return None
-        if not functions.is_generic(entry.frame.function, skip):
-            return entry.frame
-        if _BOTTOM.fullmatch(entry.frame.function):
-            return None  # what follows is another stack
-    return None
-
-
-def _intruded(texts: Sequence[str]) -> bool:
-    """Whether another stack is printed at the same time."""
-    traced = False
-    for text in texts:
-        if INTRUDERS.search(text) or (traced and "should_fail" in text):
-            return True
-        traced = traced or "Call Trace" in text
-    return False
-
-
-def _after_backtrace(texts: Sequence[str]) -> int:
-    for words in ("stack backtrace:", "Call Trace:", "Call trace:"):
-        for number, text in enumerate(texts):
-            if words in text:
-                return number
-    return -1
-
-
-def _stalled(placed: Sequence[Placed], texts: Sequence[str], *, anywhere: bool) -> Frame | None:
-    """The last function before one that only hands out work.
-
-    A stall shows a random place in a loop. What the loop is part of is named further
-    down: a timer's function, a system call, a file's operation.
-    """
-    for stack in _interrupted(placed, [""] if anywhere else texts, anywhere=anywhere):
-        last: Frame | None = None
-        for frame in stack:
-            if functions.FAULTED.fullmatch(frame.function):
-                last = None
-            if functions.DISPATCHERS.fullmatch(frame.function):
-                if last is not None:
-                    return last
-                if frame is stack[0]:
-                    return frame
-            elif not functions.is_generic(frame.function):
-                last = frame
-    return None
-
-
-def _interrupted(
-    placed: Sequence[Placed], texts: Sequence[str], *, anywhere: bool
-) -> Iterator[list[Frame]]:
-    """What stood on each stack below the interrupt."""
-    reliable = [e for e in placed if e.part == "main" and e.frame.reliable]
-    for sign in (functions.INTERRUPTED, functions.STOPPED):
-        marks = [n for n, text in enumerate(texts) if anywhere or sign.search(text)]
-        for mark in marks:
-            below = [e.frame for e in reliable if e.line >= mark]
-            while below and _OF_INTERRUPT.search(below[0].function):
-                below.pop(0)
-            yield below
 
 
 def titles(

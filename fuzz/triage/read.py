@@ -7,11 +7,12 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 
-from fuzz.triage import frames, guilty, naming
-from fuzz.triage.formats import REBOOT_TITLE, Format, Stack
+from fuzz.triage import blame, frames, guilty, naming
+from fuzz.triage.format import Format, Stack
 from fuzz.triage.frames import Frame
 from fuzz.triage.kinds import kind_of
 from fuzz.triage.lines import Log, LogLine
+from fuzz.triage.noise import REBOOT_TITLE
 from fuzz.triage.scan import Start, rebooted, start_at, starts
 
 LONGEST = 1200
@@ -42,6 +43,7 @@ _BOTTOM = re.compile(
     r"do_syscall\w*|ret_fast\w*|kthread|x86_64_start\w*|cstar\w*"
 )
 _NO_STACK = "no stack"
+_TITLE_END = re.compile(r" in |(?<=\.[ch]:)\d")
 _PANIC = "Kernel panic - not syncing"
 
 
@@ -192,7 +194,7 @@ def _continues(other: Start, first: str, traced: bool, context: str) -> bool:
     """Whether what looks like a report's beginning belongs to the one that is open."""
     if other.text.startswith("Kernel panic"):
         return True
-    if not traced and other.text.split(" in ")[0] == first.split(" in ")[0]:
+    if _TITLE_END.split(other.text)[0] == _TITLE_END.split(first)[0] and not traced:
         return True  # a title once for each function that is inlined there
     if all(one.follows for one in other.formats):
         return not traced
@@ -224,7 +226,7 @@ def _judge(start: Start, lines: Sequence[LogLine]) -> Report | None:
 def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[str]) -> Report:
     texts = [start.text, *(line.text for line in lines[1:])]
     placed, flaws = _stack(texts, one)
-    name = naming.blamed(one, found, placed, texts)
+    name = blame.blamed(one, found, placed, texts)
     titles = naming.titles(one, found, name, placed)
     if one.corrupted:
         flaws.append("the report lacks its second half")
@@ -247,7 +249,7 @@ def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[
         alt_titles=titles[1:],
         corrupted=flaws,
         frames=main,
-        guilty_file=guilty.guilty_file(_from(main, name) if one.stack is Stack.STALL else main),
+        guilty_file=guilty.in_report(texts, stall=one.stack is Stack.STALL),
         panicked=any(_PANIC in text for text in texts),
         lines=texts,
         start=start.line.start,
@@ -257,11 +259,6 @@ def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[
         blamed_at=blamed_at,
         notes=groups,
     )
-
-
-def _from(stack: list[Frame], name: Frame | str | None) -> list[Frame]:
-    """A stack from the function to blame on."""
-    return next((stack[n:] for n, frame in enumerate(stack) if frame is name), stack)
 
 
 def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
@@ -313,6 +310,6 @@ def _damage(
     if any("printk messages dropped" in line.text for line in lines):
         flaws.append("messages were dropped")
     deep = one.stack in (Stack.STALL, Stack.DEEP)
-    if not deep and any("should_fail" in text for text in texts[:blamed_at]):
+    if not deep and any(blame.INJECTED.search(text) for text in texts[:blamed_at]):
         flaws.append("mixed with the stack of an injected fault")
     return flaws

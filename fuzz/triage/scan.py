@@ -7,8 +7,10 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-from fuzz.triage.formats import FIRMWARE, HARMLESS, STARTS, Format
+from fuzz.triage.format import Format
+from fuzz.triage.formats import STARTS
 from fuzz.triage.lines import Log, LogLine
+from fuzz.triage.noise import FIRMWARE, HARMLESS
 
 _REBOOT_SIGNS = (b"Booting the kernel", b"SeaBIOS (version", b"Linux version ")
 # Where lockdep drew a frame around its titles, until 4.10: "[ INFO: ... ]".

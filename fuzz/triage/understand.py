@@ -114,7 +114,7 @@ def understand(
         notes += misfits
         stack = stack if misfits else one.resolve(stack)
     guilty = _guilty(report, stack)
-    file = report.guilty_file or guilty_file(stack)
+    file = report.guilty_file or guilty_file(frame.file for frame in stack)
     if guilty is not None and guilty.module:
         file = guilty.file or file
     return Analysis(
