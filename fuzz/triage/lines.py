@@ -11,8 +11,15 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 
-# "[   56.041277] ", with CONFIG_PRINTK_CALLER "[   56.041277][ T8377] " or "[...][    C0] ".
-_STAMP = re.compile(r"\[ *\d+\.\d{0,9}\](?:\[ *([TC]\d+)\])? ?")
+# "[   56.041277] ", with CONFIG_PRINTK_CALLER "[   56.041277][ T8377] " or "[...][    C0] ";
+# dmesg -T puts the time of day in their place.
+_TIMES = r"\[(?: *\d+\.\d{0,9}|\w{3} \w{3} [ \d]\d \d\d:\d\d:\d\d \d{4})\]"
+_STAMP = re.compile(rf"{_TIMES}(?:\[ *([TC]\d+)\])? ?")
+# What a log daemon puts in front, with or without the kernel's own stamp after it; and
+# the time alone, as what collects a guest's console writes it.
+_CLOCK = r"(?:\w{3} [ \d]\d \d\d:\d\d:\d\d|\d{4}-\d\d-\d\d[T ]\d\d:\d\d:\d\d\S*)"
+_LOGGED = re.compile(rf"{_CLOCK} \S+ kernel: ?")
+_CLOCKED = re.compile(r"\d{4}-\d\d-\d\dT\d\d:\d\d:\d\d\S*(?: |$)")
 # A level, as in raw /proc/kmsg and on some boards' consoles: "<4>[   12.3] ...".
 _LEVEL = re.compile(r"<\d{1,2}>")
 _NOTICE = re.compile(
@@ -20,7 +27,7 @@ _NOTICE = re.compile(
 )
 # Colours and cursor movements, which firmware and shells emit.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[c78=>])")
-_STAMPED = re.compile(rb"^(?:<\d+>)?\[ *\d+\.\d{0,9}\]", re.MULTILINE)
+_STAMPED = re.compile(rf"^(?:<\d+>)?{_TIMES}".encode(), re.MULTILINE)
 _SAMPLE = 1 << 16
 _STAMP_WITHIN = 160
 """A stamp further right in a line than this belongs to the text."""
@@ -96,7 +103,10 @@ def plain(text: str) -> tuple[str, bool, str]:
     """
     text = _ESCAPES.sub("", text)
     found = _STAMP.search(text, 0, _STAMP_WITHIN)
+    if found is None and (logged := _LOGGED.match(text)):
+        return "", True, text[logged.end() :]
     if found is None:
+        text = _CLOCKED.sub("", text, count=1) if text[:2] == "20" else text
         text = _LEVEL.sub("", text, count=1) if text.startswith("<") else text
         return "", False, _NOTICE.sub("", text)
     return found[1] or "", True, text[found.end() :]

@@ -21,7 +21,7 @@ _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
     (re.compile(rf"({frames.FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+"), r"\1"),
     (re.compile(r"(?<![\w.])(?:0x)?[0-9a-f]{8,16}(?![\w.])"), "ADDR"),
     (re.compile(r"CPU#\d+"), "CPU"),
-    (re.compile(r"(?<=[\w])(?::\d+)+(?!\d)"), ":LINE"),
+    (re.compile(r"(?<=\.[chS])(?::\d+)+(?!\d)"), ":LINE"),
     (re.compile(r"(?<![\w.])-?(?:0x)?\d[\da-f]*(?![\w.])"), "NUM"),
 )
 _NAMED = re.compile(r"\{(\w+)\}")

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 import pytest
@@ -14,6 +15,10 @@ from fuzz.triage.read import read
 LOGS = Path(__file__).parent / "corpus" / "logs"
 FIRST, SECOND = LOGS / "r0622.log", LOGS / "r0609.log"
 TITLES = ["WARNING: refcount bug in memfd_secret", "WARNING: zero-size vmalloc in dvb_dmx_init"]
+
+
+STAMP = re.compile(rb"^\[ *\d+\.\d+\]", re.MULTILINE)
+CALLER = re.compile(rb"(?<=\])\[ *[TC]\d+\]")
 
 
 def titles(data: bytes) -> list[str]:
@@ -52,8 +57,10 @@ def test_a_panic_belongs_to_what_led_to_it() -> None:
             + data.replace(b"\n", b"\nNov 23 01:02:03 host kernel: ")
         ),
         lambda data: b"2026-11-23T01:02:03.456Z " + data.replace(b"\n", b"\n2026-11-23T01:02:03Z "),
+        lambda data: STAMP.sub(b"[Mon Nov 23 01:02:03 2026]", data),
+        lambda data: STAMP.sub(b"Nov 23 01:02:03 host kernel:", CALLER.sub(b"", data)),
     ],
-    ids=["crlf", "colours", "bytes", "levels", "syslog", "guest console"],
+    ids=["crlf", "colours", "bytes", "levels", "syslog", "guest console", "dmesg -T", "journal"],
 )
 def test_wrappings(change) -> None:  # type: ignore[no-untyped-def]
     assert titles(change(FIRST.read_bytes())) == TITLES[:1]
