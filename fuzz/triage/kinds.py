@@ -13,8 +13,10 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"KASAN: null-ptr-deref Write", "KASAN-NULL-POINTER-DEREFERENCE-WRITE"),
     (r"KASAN: \S*use-after-free Read", "KASAN-USE-AFTER-FREE-READ"),
     (r"KASAN: \S*use-after-free Write", "KASAN-USE-AFTER-FREE-WRITE"),
-    (r"KASAN: \S+ Write", "KASAN-WRITE"),
-    (r"KASAN: ", "KASAN-READ"),
+    (r"KASAN: use-after-free", "KASAN-USE-AFTER-FREE-READ"),
+    (r"KASAN: (?:\S*out-of-bounds|(?:user|wild)-memory-access) Write", "KASAN-WRITE"),
+    (r"KASAN: (?:\S*out-of-bounds|(?:user|wild)-memory-access)|KASAN: \S+ Read", "KASAN-READ"),
+    (r"KASAN: ", "KASAN-UNKNOWN"),
     (r"KCSAN: assert", "KCSAN-ASSERT"),
     (r"KCSAN: data-race", "KCSAN-DATARACE"),
     (r"KCSAN: ", "KCSAN-UNKNOWN"),
@@ -23,15 +25,17 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"KFENCE: use-after-free [Rr]ead", "KFENCE-USE-AFTER-FREE-READ"),
     (r"KFENCE: use-after-free [Ww]rite", "KFENCE-USE-AFTER-FREE-WRITE"),
     (r"KFENCE: \S+ [Ww]rite", "KFENCE-WRITE"),
-    (r"KFENCE: ", "KFENCE-READ"),
+    (r"KFENCE: \S+ [Rr]ead", "KFENCE-READ"),
+    (r"KFENCE: ", "KFENCE-UNKNOWN"),
+    (r"KMSAN: \S*infoleak-after-free", "KMSAN-USE-AFTER-FREE-READ"),
     (r"KMSAN: \S*infoleak", "KMSAN-INFO-LEAK"),
     (r"KMSAN: uninit-value", "KMSAN-UNINIT-VALUE"),
     (r"KMSAN: use-after-free", "KMSAN-USE-AFTER-FREE-READ"),
     (r"KMSAN: ", "KMSAN-UNKNOWN"),
+    (r"UBSAN: array-index", "MEMORY_SAFETY_UBSAN"),
     (r"UBSAN: ", "UBSAN"),
     (r"memory leak", "LEAK"),
-    (r"(?:BUG: (?:soft|hard) lockup|INFO: rcu detected stall|INFO: task (?:hung|can't die)|"
-     r"BUG: workqueue lockup)", "HANG"),
+    (r"BUG: soft lockup|INFO: rcu detected stall|INFO: task (?:hung|can't die)", "HANG"),
     (r"BUG: unable to handle kernel NULL pointer dereference", "NULL-POINTER-DEREFERENCE"),
     (r"BUG: (?:unable to handle kernel paging request|corrupted list)", "MEMORY_SAFETY_BUG"),
     (r"BUG: (?:sleeping function called|scheduling while atomic)", "ATOMIC_SLEEP"),
@@ -39,7 +43,7 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"BUG: lock held|BUG: MAX_|INFO: trying", ""),
     (r"(?:BUG|WARNING): (?:bad unlock balance|held lock freed|nested lock|still has locks held|"
      r"lock held|locking bug|suspicious RCU usage|spinlock|rwlock|Invalid wait context|MAX_LOCK|"
-     r"MAX_STACK|looking up invalid|key not in)|possible deadlock|inconsistent lock state|"
+     r"MAX_STACK)|possible deadlock|inconsistent lock state|"
      r"WARNING: possible", "LOCKDEP"),
     (r"WARNING: refcount bug", "REFCOUNT_WARNING"),
     (r"WARNING: kernel stack", ""),
@@ -47,7 +51,8 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"BUG: stack guard page", ""),
     (r"kernel BUG|BUG: bad usercopy", "BUG"),
     (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
-     r"invalid opcode|Internal error|Unhandled fault|kernel stack overflow|VFS: Busy", "DoS"),
+     r"invalid opcode|Internal error|Unhandled fault|Alignment trap|kernel stack overflow|"
+     r"BUG: Object already free|VFS: (?:Busy|Close)|unregister_netdevice:", "DoS"),
     (r"unexpected kernel reboot", "REBOOT"),
     (outside.LOST_CONNECTION, "LOST_CONNECTION"),
     (outside.NO_OUTPUT, "HANG"),
