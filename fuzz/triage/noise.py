@@ -10,10 +10,16 @@ HARMLESS = re.compile(
     r"INFO: NMI handler|INFO: recovery |INFO: .* kthread starved|"
     r"WARNING: (?:You are running|Spectre|MDS|Unprivileged|The mand mount|no console|"
     r"speculation|RETBleed|module |.*(?i:deprecated|obsolete|unsupported|experimental|insecure))|"
+    r"WARNING: (?:See https?:|kernel not compiled with|/etc/ssh/|workqueue cpumask:|"
+    r"fbcon: Driver .* missed to adjust)|"
+    r"general protection fault .*error:\d+ in |"
     r"WARNING: CPU: \d+ PID: 0 at arch/x86/mm/ioremap|"
     r"WARNING: .*(?i:mand mount option|wireless extensions)"
 )
 """Lines that healthy kernels print though the words are a report's."""
+
+OF_A_DISK = re.compile(r"(?:EXT4-fs|XFS)(?: \([^)]*\))?: $", re.IGNORECASE)
+"""Before a warning: it is about what is on a disk, not about the kernel."""
 
 INTRUDERS = re.compile(
     r"FAULT_INJECTION: forcing|allocation failure: |FAULT_FLAG_ALLOW_RETRY missing"

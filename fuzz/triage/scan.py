@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fuzz.triage.format import Format
 from fuzz.triage.formats import STARTS
 from fuzz.triage.lines import Log, LogLine
-from fuzz.triage.noise import FIRMWARE, HARMLESS
+from fuzz.triage.noise import FIRMWARE, HARMLESS, OF_A_DISK
 
 _REBOOT_SIGNS = (b"Booting the kernel", b"SeaBIOS (version", b"Linux version ")
 # Where lockdep drew a frame around its titles, until 4.10: "[ INFO: ... ]".
@@ -87,7 +87,7 @@ def start_of(line: LogLine, *, stamps: bool = False) -> Start | None:
     if best is None:
         return None
     at, words = best
-    if HARMLESS.match(line.text, at):
+    if HARMLESS.match(line.text, at) or OF_A_DISK.search(line.text[:at]):
         return None
     # Programs print warnings and notes of their own: those of the kernel are stamped, or,
     # where the console's stamps are off, begin the line.

@@ -116,3 +116,19 @@ def test_any_piece_is_read(start: int, missing: int) -> None:
 def test_a_boot_is_a_reboot_if_something_ran_before(before: str, seen: list[str]) -> None:
     boot = "[    0.000000] Linux version 6.12.1 (gcc)\n[    0.000000] Command line: quiet\n"
     assert titles((before + boot).encode()) == seen
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "traps: a.out[123] general protection fault ip:7f00 sp:7ffe error:0 in libc.so[7f00+1000]",
+        "EXT4-fs (loop0): WARNING: mount of filesystem is unchecked",
+        "XFS (loop0): WARNING: Reset corrupted AGFL",
+        "MMIO Stale Data: WARNING: See https://docs.kernel.org/x.html for mitigation options.",
+        "Speculative Return Stack Overflow: WARNING: kernel not compiled with CPU_SRSO.",
+        "INFO: NMI handler (perf_event_nmi_handler) took too long to run: 1.2 msecs",
+        "ODEBUG: selftest passed",
+    ],
+)
+def test_what_healthy_kernels_say_is_no_report(line: str) -> None:
+    assert titles(f"[    1.0] {line}\n[    1.1] eth0: link up\n".encode()) == []
