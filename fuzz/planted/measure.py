@@ -141,7 +141,7 @@ def measure(
         first = reproduce(bench, work.case, work.history, wanted, tries=1, say=say)
         if not first.reproduced:
             return Measured(bug, work.bucket.title, len(found), work.case.id)
-        minimiser = Minimiser(bench, wanted, trials=trials, flaky=False, say=say)
+        minimiser = Minimiser(bench, wanted, trials=trials, rate=first.rate, say=say)
         small = minimiser.run(work.case, first.before)
         done = reproduce(bench, small.case, small.before, wanted, tries=tries, say=say)
     Result(

@@ -7,6 +7,7 @@ sealed anew, so that they still verify when they are smaller.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, replace
 
@@ -30,9 +31,10 @@ from fuzz.triage.records import (
 from nst_scapy.header import HEADER_LEN, MAGIC, TOKEN_LEN, Header, make_nonce
 from nst_scapy.suite import SuiteId
 
-_REPEATS = 2
-"""Trials after which a step that did not show the finding is given up, if the finding is
-one that does not come every time."""
+_MISSED = 0.1
+"""How probable it may be that a step is given up though it shows the finding, if that is one
+that does not come every time."""
+_MOST_REPEATS = 15
 
 
 @dataclass(frozen=True)
@@ -63,6 +65,13 @@ class _OutOfTrials(Exception):
     pass
 
 
+def repeats(rate: float, missed: float = _MISSED, most: int = _MOST_REPEATS) -> int:
+    """Trials in which what comes at a rate shows, but for a probability of `missed`."""
+    if rate >= 1:
+        return 1
+    return min(most, math.ceil(math.log(missed) / math.log1p(-rate))) if rate > 0 else most
+
+
 class Minimiser:
     """Makes one case small."""
 
@@ -72,15 +81,15 @@ class Minimiser:
         wanted: Finding,
         *,
         trials: int,
-        flaky: bool,
+        rate: float = 1.0,
         say: Callable[[str], None] = lambda _: None,
     ) -> None:
-        """`trials` is how many may be made; `flaky`: the finding does not come every time."""
+        """`trials` is how many may be made; `rate` the share of tries that show the finding."""
         self._bench = bench
         self._wanted = wanted
         self._left = trials
         self._limit = trials
-        self._repeats = _REPEATS if flaky else 1
+        self._repeats = repeats(rate)
         self._say = say
 
     def run(self, case: StoredCase, before: Sequence[StoredCase]) -> Minimised:

@@ -15,6 +15,11 @@ _GROWTH = 4
 """Factor by which more of the history is sent each time."""
 
 Say = Callable[[str], None]
+_IMPATIENCE = 2
+"""Tries without a hit after which more of the history is sent."""
+_PATIENCE = 20
+"""Tries without a hit after which there is none to be expected: one that comes in one try
+of seven has shown by then, with a probability of 95 %."""
 
 
 @dataclass(frozen=True)
@@ -36,6 +41,11 @@ class Reproduction:
     others: Counter[str] = field(default_factory=Counter)
 
     @property
+    def rate(self) -> float:
+        """The share of tries that showed it."""
+        return self.hits / self.tries if self.tries else 0.0
+
+    @property
     def reproduced(self) -> bool:
         """Whether it came again at all."""
         return self.hits > 0
@@ -52,7 +62,8 @@ def reproduce(
 ) -> Reproduction:
     """Send a case alone, then after more and more of its history, until it shows again.
 
-    What shows once is tried `tries` times in all, for a rate.
+    What shows once is tried `tries` times in all, for a rate. What has not shown with all
+    of its history may come by chance: that is tried longer.
 
     Raises:
         GuestError: a guest does not come up.
@@ -62,8 +73,10 @@ def reproduce(
     while True:
         before = list(history[len(history) - length :]) if length else []
         say(f"sending case {case.id}" + (f" after {length} others" if length else " alone"))
-        hits, made = _try(bench, case, before, wanted, tries, others)
-        if hits or length >= len(history):
+        last = length >= len(history)
+        patience = max(tries, _PATIENCE) if last else min(tries, _IMPATIENCE)
+        hits, made = _try(bench, case, before, wanted, tries, patience, others)
+        if hits or last:
             return Reproduction(case, before, hits, made, others)
         length = min(len(history), max(_GROWTH, length * _GROWTH))
 
@@ -74,16 +87,16 @@ def _try(
     before: list[StoredCase],
     wanted: Finding,
     tries: int,
+    patience: int,
     others: Counter[str],
 ) -> tuple[int, int]:
-    """Hits and tries; without a hit in the first two, no more are made."""
-    hits = 0
-    for made in range(1, tries + 1):
+    """Hits and tries: `tries` of them, fewer or more if there is no hit in `patience`."""
+    hits = made = 0
+    while made < patience if not hits else made < tries:
         outcome = bench.trial(case, before)
+        made += 1
         if outcome.same(wanted):
             hits += 1
         elif outcome.finding is not None:
             others[outcome.finding.title] += 1
-        if not hits and made >= min(2, tries):
-            return 0, made
-    return hits, tries
+    return hits, made

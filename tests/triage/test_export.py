@@ -107,10 +107,12 @@ def test_a_scripts_records_verify(dossiers: list[Dossier], tmp_path: Path) -> No
         "r.time.sleep = lambda s: None\n"
         "r.main()\n"
         "params = r.KeyParams(1, 2, 0, 3)\n"
-        "datagram, stream = sent\n"
+        f"assert len(sent) == 2 * {dossiers[0].rounds} > 2\n"
+        "datagram, stream, again, _ = sent[:4]\n"
         "assert Epoch(r.KEYS[2], params, 7).open(datagram) == b'hello'\n"
         "assert Epoch(r.KEYS[2], params, 7).open(stream[:53]) == b'first'\n"
         "assert Epoch(r.KEYS[2], params, 8).open(stream[53:], stream[24:40]) == b''\n"
+        "assert Epoch(r.KEYS[2], params, 8).open(again) == b'hello'\n"
     )
     done = subprocess.run(
         [sys.executable, "-c", check], cwd=tmp_path, capture_output=True, text=True, check=False

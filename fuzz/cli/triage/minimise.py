@@ -53,9 +53,9 @@ def command(
     say(f"{work.bucket.id}: {work.bucket.title}")
     wanted = work.member.stored.finding
     known = work.result
-    flaky = known is not None and known.hits < known.tries
+    rate = known.hits / known.tries if known is not None and known.tries else 1.0
     with work.bench() as bench:
-        small = Minimiser(bench, wanted, trials=trials, flaky=flaky, say=say).run(
+        small = Minimiser(bench, wanted, trials=trials, rate=rate, say=say).run(
             work.case, work.before
         )
         say("measuring what is left")

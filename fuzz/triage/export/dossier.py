@@ -8,15 +8,8 @@ from dataclasses import dataclass, field
 
 from fuzz.script import described
 from fuzz.triage.buckets import Bucket
-from fuzz.triage.records import (
-    Connection,
-    Datagram,
-    Exchange,
-    Piece,
-    Raw,
-    Reflection,
-    Sealed,
-)
+from fuzz.triage.minimise import repeats
+from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection, Sealed
 from fuzz.triage.understand import Analysis
 from nst_scapy.header import ALL_FLAGS, HEADER_LEN, MAGIC, VERSION, Flags
 from nst_scapy.suite import SUITES
@@ -66,6 +59,11 @@ class Dossier:
     def rate(self) -> str:
         """How often it comes, in words."""
         return f"{self.hits} of {self.tries} tries" if self.tries else "not measured"
+
+    @property
+    def rounds(self) -> int:
+        """How often a script has to do it all for the bug to show almost surely."""
+        return repeats(self.hits / self.tries, missed=0.01, most=100) if self.hits else 1
 
     @property
     def log(self) -> list[str]:
