@@ -18,12 +18,14 @@ from fuzz import planted
 from fuzz.guest import kernel
 from fuzz.planted import PlantedBug
 from fuzz.planted.card import Mark, card
-from fuzz.planted.measure import CASES, Measured, Say, measure
+from fuzz.planted.measure import CASES, Measured, Say, build, find, measure
+from fuzz.triage.buckets import members_of
 
 
 @click.command(
     epilog="Examples: nst-fuzz planted | nst-fuzz planted window-edge --json | "
-    "nst-fuzz planted null-header double-free --triage"
+    "nst-fuzz planted null-header double-free --triage | "
+    "nst-fuzz planted --kernel sanitizer-6.12 --logs logs"
 )
 @click.argument("names", nargs=-1, metavar="[BUG]...")
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
@@ -36,6 +38,12 @@ from fuzz.planted.measure import CASES, Measured, Say, measure
 @click.option("--trials", type=click.IntRange(1), default=80, show_default=True,
               help="Trials for minimising each.")  # fmt: skip
 @click.option("--markdown", is_flag=True, help="Print the table as docs/fuzzing.md has it.")
+@click.option(
+    "--logs",
+    type=click.Path(file_okay=False, path_type=Path),
+    metavar="DIR",
+    help="Only find each, and write what the kernel said to DIR/KERNEL/BUG.log.",
+)
 @click.option("--json", "as_json", is_flag=True, help="Print a line of JSON for each.")
 def command(
     names: tuple[str, ...],
@@ -44,6 +52,7 @@ def command(
     triage: bool,
     output: Path | None,
     trials: int,
+    logs: Path | None,
     markdown: bool,
     as_json: bool,
 ) -> None:
@@ -67,7 +76,9 @@ def command(
     with tempfile.TemporaryDirectory(prefix="nst-planted-") as scratch:
         folder = output or Path(scratch)
         folder.mkdir(parents=True, exist_ok=True)
-        if triage:
+        if logs is not None:
+            good = _write_logs(bugs, chosen, folder, cases, logs, say)
+        elif triage:
             good = _triage(bugs, chosen, folder, cases, trials, say, as_json=as_json)
         else:
             marks = []
@@ -142,6 +153,31 @@ def _triage(
         measured = measure(bug, chosen, folder, cases=cases, trials=trials, say=say)
         good = good and measured.good
         click.echo(json.dumps(_as_json(measured)) if as_json else _line(measured))
+    return good
+
+
+def _write_logs(
+    bugs: Sequence[PlantedBug],
+    chosen: kernel.Kernel,
+    folder: Path,
+    cases: int,
+    logs: Path,
+    say: Say,
+) -> bool:
+    """Write the log of each bug that is found; whether each made the kernel report."""
+    good = True
+    for bug in bugs:
+        say(f"{bug.name}: {bug.about}")
+        run = find(bug, chosen, build(bug, chosen, folder), folder, cases=cases, say=say)
+        reports = [member for member in members_of(run) if member.report is not None]
+        if not reports:
+            click.echo(f"{bug.name}: NOT FOUND")
+            good = False
+            continue
+        path = logs / chosen.name / f"{bug.name}.log"
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(reports[0].stored.finding.log)
+        click.echo(f"{path}: {reports[0].title}")
     return good
 
 
