@@ -15,10 +15,11 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 from fuzz.errors import UserError
-from fuzz.finding import FindingKind
+from fuzz.finding import Finding, FindingKind
 from fuzz.store import StoredCase, StoredFinding, reading
 from fuzz.triage import functions
 from fuzz.triage.decisions import Decisions
+from fuzz.triage.details import details
 from fuzz.triage.frames import Frame
 from fuzz.triage.read import Report, read
 
@@ -148,7 +149,21 @@ def buckets(runs: Iterable[Path], decisions: Decisions) -> list[Bucket]:
     Raises:
         StoreError: one of them is no run.
     """
-    members = sorted((m for run in runs for m in members_of(run)), key=lambda m: m.order)
+    return group((m for run in runs for m in members_of(run)), decisions)
+
+
+def in_log(path: Path, reports: Sequence[Report]) -> Member:
+    """The reports of a console log that no run is behind, as a finding."""
+    text = "\n".join(line for report in reports for line in report.lines)
+    finding = Finding(FindingKind.CRASH, reports[0].title, "", text)
+    release = details(reports[0]).release or "unknown"
+    stored = StoredFinding(campaign="", finding=finding, first=0, name=path.name, count=1)
+    return Member(path, {"kernel": release}, stored, reports[0], list(reports[1:]))
+
+
+def group(findings: Iterable[Member], decisions: Decisions) -> list[Bucket]:
+    """Findings as bugs, the one seen first first, in whatever order they come."""
+    members = sorted(findings, key=lambda m: m.order)
     groups = _Groups(len(members))
     seen: dict[str, int] = {}
     for index, member in enumerate(members):

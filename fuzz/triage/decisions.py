@@ -45,6 +45,11 @@ class Decisions:
         return cls(path, data)
 
     @classmethod
+    def none(cls) -> Self:
+        """Nobody has decided anything."""
+        return cls(Path(FILE), {})
+
+    @classmethod
     @contextmanager
     def changing(cls, folder: Path) -> Iterator[Self]:
         """Read them, and write them when the body ends; one process at a time."""

@@ -6,6 +6,7 @@ from __future__ import annotations
 import json
 import subprocess
 from pathlib import Path
+from xml.etree import ElementTree
 
 import pytest
 
@@ -145,3 +146,22 @@ def test_read_prints_what_the_corpus_is_scored_by(nst_fuzz: str) -> None:
     assert report["severity"] == "high"
     assert report["allocated"]
     assert report["freed"]
+
+
+def test_logs_of_any_kernel_become_sarif_and_junit(nst_fuzz: str, tmp_path: Path) -> None:
+    """The same bug in two logs is one; a log without a report is none."""
+    logs = [LOGS / f"{name}.log" for name in (WRAPPED, REFCOUNT, FREED, "r0002")]
+    sarif_file, junit_file = tmp_path / "bugs.sarif", tmp_path / "bugs.xml"
+    done = triage(nst_fuzz, "read", *logs, "--sarif", sarif_file, "--junit", junit_file)
+    assert done.returncode == 1, done.stderr
+    (run,) = json.loads(sarif_file.read_text())["runs"]
+    seen = {r["message"]["text"]: r["occurrenceCount"] for r in run["results"]}
+    assert seen == {
+        "KASAN: use-after-free Read in bcsp_close": 1,
+        "WARNING: refcount bug in memfd_secret": 2,
+    }
+    names = [case.get("name") for case in ElementTree.parse(junit_file).iter("testcase")]
+    assert sorted(map(str, names)) == sorted(seen)
+    missing = triage(nst_fuzz, "read", *logs, "--sarif", tmp_path / "none" / "x")
+    assert missing.returncode == 2
+    assert "No such file" in missing.stderr
