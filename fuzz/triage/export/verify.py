@@ -18,6 +18,8 @@ from fuzz.triage.read import Report, read
 
 _SECONDS = 300.0
 """A translated guest on a busy host is slow, and Scapy takes long to import there."""
+# After an oops that kills a task alone, a guest may never come down by itself.
+_AT_ONCE = 'for knob in panic_on_oops panic; do echo 1 >/proc/sys/kernel/$knob; done; exec "$@"'
 
 
 @dataclass(frozen=True)
@@ -47,7 +49,7 @@ def verify(script: Path, kernel: Kernel, module: Path) -> Verification:
         copy = shutil.copy(script, folder)
         log = folder / "console"
         job = Job(
-            [sys.executable, str(copy)],
+            ["sh", "-c", _AT_ONCE, "sh", sys.executable, str(copy)],
             folder,
             environment=dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"},
             module=module,
