@@ -146,8 +146,9 @@ FORMATS: tuple[Format, ...] = (
     _of("INFO:", r"INFO: inconsistent lock state(?:.*\n){1,6}?"
         rf".*takes:(?:.*\n){{0,8}}?.*at: {_EXACT}",
         "inconsistent lock state in {frame}", (), Stack.ANY),
-    _of("INFO:", r"INFO: possible circular locking dependency detected(?:.*\n){1,12}?"
-        rf".*trying to acquire lock:?(?:.*\n){{0,8}}?.*at: {_EXACT}",
+    _of("INFO:", r"INFO: (?:possible circular locking dependency|SOFTIRQ-safe -> SOFTIRQ-unsafe"
+        r" lock order) detected(?:.*\n){1,12}?"
+        rf".*trying to acquire(?: lock)?:?(?:.*\n){{0,8}}?.*at: {_EXACT}",
         "possible deadlock in {frame}", (), Stack.ANY),
     # kernel/locking/lockdep.c and kernel/rcu/: "[ INFO: ... ]" until 4.10, "WARNING: ..." since.
     *(
