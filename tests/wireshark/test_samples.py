@@ -60,3 +60,10 @@ def test_what_is_in_them():
     assert set(verdicts["attacks"]) >= {
         "OK", "REPLAY", "AUTH", "TIMESTAMP", "KID", "SHORT", "MAGIC", "TRUNCATED", "unverified",
     }  # fmt: skip
+
+
+@pytest.mark.parametrize("name", ["datagrams", "streams"])
+def test_every_suite_is_in_them(name):
+    out = tshark(SAMPLES / f"{name}.pcap", "-T", "fields", "-e", "nst.cipher_id")
+    found = {int(cipher_id) for line in out.splitlines() for cipher_id in line.split(",") if line}
+    assert found == {1, 2, 3, 4}

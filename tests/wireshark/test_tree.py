@@ -192,6 +192,8 @@ def test_payload_goes_to_an_inner_dissector():
     assert values(streams, "http.request.uri", keybox=SAMPLE_KEYBOX, inner="http") == [
         "/aes_gcm",
         "/aes_cbc",
+        "/sm4_gcm",
+        "/sm4_cbc",
     ]
     info = tshark(streams, "-Y", "http.request", keybox=SAMPLE_KEYBOX, inner="http")
     assert "[OK]" in info
@@ -235,7 +237,7 @@ def test_following_a_conversation():
     assert "\n\tHTTP/1.1 200 OK.\n" in out
     out = tshark(streams, "-q", "-z", "nst,follow,0,hex", keybox=SAMPLE_KEYBOX)
     assert "00000000  47 45 54 20 2f 61 65 73" in out
-    assert "there are 2 conversations" in tshark(streams, "-q", "-z", "nst,follow,7")
+    assert "there are 4 conversations" in tshark(streams, "-q", "-z", "nst,follow,7")
 
 
 def test_installed_it_needs_no_option(tmp_path, monkeypatch, talk, keybox):
