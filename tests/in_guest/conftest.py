@@ -13,6 +13,7 @@ from pathlib import Path
 
 import pytest
 
+from nst_scapy.kernel_control import Control
 from nst_scapy.keybox import KeyBox
 from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import LIBC, load_keybox
@@ -149,3 +150,10 @@ def quiet_kernel() -> Iterator[None]:
             while message := log.read(8192):
                 messages.append(message.decode(errors="replace"))
     assert not [m for m in messages if any(sign in m for sign in _KERNEL_REPORTS)]
+
+
+@pytest.fixture
+def control(fresh_namespace: None) -> Iterator[Control]:
+    """A connection to the module in a network namespace of the test's own."""
+    with Control() as made:
+        yield made
