@@ -20,7 +20,7 @@ from fuzz.campaigns.damage import (
     WrongPadding,
 )
 from fuzz.campaigns.primitives import Choice, Field, Payload
-from fuzz.campaigns.values import NOW
+from fuzz.campaigns.values import NOW, values_of
 from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import (
     HEADER_LEN,
@@ -152,7 +152,14 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         return record
 
     def sealed(self, context: Any) -> bytes:
-        """The record before any damage."""
+        """The record before any damage; sealed once for a case, however many chain to it."""
+        known = values_of(context).sealed
+        record = known.get(self.qualified_name)
+        if record is None:
+            record = known[self.qualified_name] = self._seal(context)
+        return record
+
+    def _seal(self, context: Any) -> bytes:
         plaintext = (
             b""
             if self._closes and not self._mutated(self._payload, context)

@@ -35,6 +35,8 @@ class CaseValues(dict[str, Any]):
 
     def __init__(self, seed: str, kids: Sequence[int], now: int, creation: int) -> None:
         super().__init__({NOW: now, CREATION: creation})
+        self.sealed: dict[str, bytes] = {}
+        """Records that this case has sealed already, by the names of their blocks."""
         self._seed = seed
         self._kids = sorted(kids)
 
