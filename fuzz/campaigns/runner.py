@@ -320,7 +320,9 @@ class _CampaignRun:
         self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
 
     def restart_target(self) -> None:
-        """Boot a fresh guest if the one at hand is no longer fit."""
+        """Boot a fresh guest if the one at hand is no longer fit, and there is more to do."""
+        if _any_reached(self.progress, self._limits):
+            return
         finding = self._current.finding
         crashed = finding is not None and finding.kind is not FindingKind.DISAGREEMENT
         if not (crashed or self._lab.crowded):
