@@ -77,7 +77,9 @@ def _windows() -> Iterator[Pattern]:
         yield _counted(f"after {ahead}", 0, ahead, ahead - 1, ahead - WINDOW_COUNTERS + 1)
         yield _counted(f"word of {ahead}", *range(4), ahead, *(ahead + 1 - n for n in range(4)))
     for turn in (_SPARE, 2 * _SPARE, WINDOW_COUNTERS, 2 * WINDOW_COUNTERS):
-        yield _counted(f"{turn} on, the same bits", *range(5), turn + 9, *range(turn, turn + 6))
+        for step in (turn, 64, 512, turn - 64):
+            same = (*range(5), step, turn + 9, *range(turn, turn + 6))
+            yield _counted(f"{turn} on by {step}, the same bits", *same)
         by_words = range(0, turn + 1, _WORD)
         yield _counted(f"{turn} by words", *by_words, *(turn - n for n in (1, 63, 64, 65, 1023)))
     yield _counted("downwards", *range(40, 0, -1), *range(40, 0, -3))
