@@ -58,6 +58,17 @@ def build_into(kernel: Kernel, source: Path, folder: Path) -> Path:
     return folder / "nst.ko"
 
 
+def rebuild(kernel: Kernel, folder: Path) -> Path:
+    """Build the module in the folder that its source is in; return `nst.ko`.
+
+    Only what has changed since the last time is compiled. Raises BuildError with the output.
+    """
+    status, output = kbuild.make(folder, f"KDIR={kernel.build}")
+    if status != 0:
+        raise BuildError(f"nst.ko does not build for {kernel.name}:\n{output.rstrip()}")
+    return folder / "nst.ko"
+
+
 def _build(kernel: Kernel, source: Path, built: Path, variables: Sequence[str]) -> None:
     with cache.publishing(built) as fresh:
         shutil.copytree(source, fresh, ignore=PRODUCTS, dirs_exist_ok=True)

@@ -15,7 +15,7 @@ from importlib import resources
 from pathlib import Path
 
 from fuzz.errors import UserError
-from fuzz.guest.module import SOURCE
+from fuzz.guest.module import PRODUCTS, SOURCE
 
 
 @dataclass(frozen=True)
@@ -64,9 +64,18 @@ def plant(bug: PlantedBug, folder: Path, source: Path = SOURCE) -> Path:
     Raises:
         UserError: the source has changed so that the bug has no place in it.
     """
-    shutil.copytree(source, folder, ignore=shutil.ignore_patterns("*.ko", "*.o", ".*"))
-    path = folder / bug.file
-    text = path.read_text()
+    shutil.copytree(source, folder, ignore=PRODUCTS)
+    (folder / bug.file).write_text(changed(bug, source))
+    return folder
+
+
+def changed(bug: PlantedBug, source: Path = SOURCE) -> str:
+    """The text of the bug's file with the bug in it.
+
+    Raises:
+        UserError: the source has changed so that the bug has no place in it.
+    """
+    text = (source / bug.file).read_text()
     if text.count(bug.old) != 1:
         raise UserError(f"planted bug {bug.name}: {bug.file} does not have its place just once")
     text = text.replace(bug.old, bug.new)
@@ -77,5 +86,4 @@ def plant(bug: PlantedBug, folder: Path, source: Path = SOURCE) -> Path:
         )  # fmt: skip
         if not count:
             raise UserError(f"planted bug {bug.name}: {bug.file} has no {bug.noinline}()")
-    path.write_text(text)
-    return folder
+    return text

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import shutil
 from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -10,8 +11,9 @@ from pathlib import Path
 
 from fuzz.finding import FindingKind
 from fuzz.guest.kernel import Kernel
-from fuzz.planted import PlantedBug
-from fuzz.planted.measure import CASES, Say, build, find
+from fuzz.guest.module import PRODUCTS, SOURCE, rebuild
+from fuzz.planted import PlantedBug, changed
+from fuzz.planted.measure import CASES, Say, find
 from fuzz.store import reading
 
 
@@ -44,13 +46,26 @@ def card(
         GuestError: a guest does not come up.
         UserError: a bug has no place in the module any more.
     """
+    shutil.copytree(SOURCE, folder / "source", ignore=PRODUCTS)
     with ThreadPoolExecutor(1) as builder:
-        built = [builder.submit(build, bug, kernel, folder) for bug in bugs]
+        built = [builder.submit(_built, bug, kernel, folder) for bug in bugs]
         try:
             for bug, module in zip(bugs, built, strict=True):
                 yield _tried(find(bug, kernel, module.result(), folder, cases=cases, say=say), bug)
         finally:
             builder.shutdown(cancel_futures=True)
+
+
+def _built(bug: PlantedBug, kernel: Kernel, folder: Path) -> Path:
+    """Build the module with a bug: all are built in one folder, which spares most of the work."""
+    source = folder / "source"
+    (source / bug.file).write_text(changed(bug))
+    module = folder / f"{bug.name}.ko"
+    try:
+        shutil.copyfile(rebuild(kernel, source), module)
+    finally:
+        shutil.copyfile(SOURCE / bug.file, source / bug.file)
+    return module
 
 
 def _tried(run: Path, bug: PlantedBug) -> Mark:
