@@ -116,6 +116,11 @@ def _crowds(size: int) -> Iterator[Pattern]:
             yield Pattern(f"{count} sessions {name}", ((*order, *again),))
         equal = [One(name, 0, -count) for name in names]
         yield Pattern(f"{count} sessions of one time", ((*equal, *equal[:3], *equal[-3:]),))
+        # Which of them went shows only in what may come of it again, without a newer time.
+        more = [One(name, 1, -count) for name in names]
+        yield Pattern(
+            f"{count} sessions of one time, used again", ((*equal, One("new", 0), *more),)
+        )
         touched = [*upwards, One("s0", 1, 5), One("s1", 1, 6), One("new", 0, 7), upwards[2]]
         yield Pattern(f"{count} sessions, old ones used again", (tuple(touched),))
 
