@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import itertools
 import random
 from collections.abc import Callable, Sequence
@@ -180,6 +181,9 @@ class Segments(FuzzableBlock):  # type: ignore[misc]
         end = self._end.get_value(mutation_context) or End("FIN")
         pieces, stream = _shortened(pieces, end.lost), stream[: max(0, len(stream) - end.lost)]
         order = self._order.get_value(mutation_context)
+        if order is not None:
+            # Waiting for a gap to close, Linux joins them with the FIN, and takes them in.
+            end = dataclasses.replace(end, after=b"")
         segments = _ended(stream, _segments(pieces), end)
         repeat = self._repeat.get_value(mutation_context)
         if isinstance(repeat, Repeat):
