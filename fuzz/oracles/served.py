@@ -76,7 +76,6 @@ class Served:
         self._error = 0
         self._following = 0
         self._accepted_any = False
-        self._reset_untold = False
         self._shut_reading = False
         self._sent = bytearray()
         self._bound: bool | None = None
@@ -107,12 +106,11 @@ class Served:
         if self._refused(offset, flags, payload):
             return
         if self._unwanted(offset, flags, payload):
-            inflow.reset = self._reset_untold = True
+            inflow.reset = True
             return
         added = inflow.segment(offset, flags, payload)
         self._queue += added
         self._begin += added[: HEADER_LEN - len(self._begin)]
-        self._reset_untold = inflow.reset
 
     def _unwanted(self, offset: int, flags: int, payload: bytes) -> bool:
         """New bytes for a socket that is shut down both ways: TCP resets."""
@@ -150,8 +148,11 @@ class Served:
         self.failed = True
         self._queue.clear()
 
-    def _fill(self) -> bool:
-        """Judge one record more, if it is there; whether it was accepted."""
+    def _fill(self, *, asked: bool) -> bool:
+        """Judge one record more, if it is there; whether it was accepted.
+
+        TCP's own error is for an application that asks for bytes.
+        """
         if self._error:
             return False
         while self._queue:
@@ -161,9 +162,8 @@ class Served:
             return False
         if self._inflow.ended:
             self._judged(self._stream.end())
-        elif self._inflow.reset:
+        elif self._inflow.reset and asked:
             self._error = errno.ECONNRESET
-            self._reset_untold = False
         return False
 
     @property
@@ -210,7 +210,7 @@ class Served:
 
     def look(self) -> None:
         """What poll does: open records until there is something to read."""
-        while not self._plain and not self._reset_untold and self._fill():
+        while not self._plain and self._fill(asked=False):
             pass
 
     # What the application does.
@@ -218,7 +218,7 @@ class Served:
     def receive(self) -> tuple[int, bytes]:
         """All there is to read, and the error that ends it: 0 for the end of file."""
         self.look()
-        while self._fill():
+        while self._fill(asked=True):
             pass
         plaintext = bytes(self._plain)
         self._plain.clear()
@@ -231,7 +231,6 @@ class Served:
         """Send; the error, or 0."""
         self.look()
         if self.failed or self._closed or self._inflow.reset:
-            self._reset_untold = False
             return errno.EPIPE
         self._seal()
         self._sent += data

@@ -121,9 +121,10 @@ def test_a_reset_keeps_its_error_and_what_came_before() -> None:
     assert calls(outcome) == [
         ("ACCEPT", 0, 0), ("RECEIVE", errno.ECONNRESET, 6), ("TRANSMIT", errno.EPIPE, 0),
     ]  # fmt: skip
-    # Unread, nothing of it is judged.
+    # Unread, its first record is judged all the same.
     one = Initiator()
-    assert judge(CONNECT, one.data(), one.rst(), ACCEPT, CLOSE).verdicts == counted()
+    outcome = judge(CONNECT, one.data(), one.data(), one.rst(), ACCEPT, CLOSE)
+    assert outcome.verdicts == counted(Verdict.OK)
 
 
 def test_reading_that_was_shut_down_ends() -> None:
