@@ -10,6 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.finding import FindingKind
+from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import PRODUCTS, SOURCE, rebuild
 from fuzz.planted import PlantedBug, changed
@@ -51,7 +52,7 @@ def card(
         built = [builder.submit(_built, bug, kernel, folder) for bug in bugs]
         try:
             for bug, module in zip(bugs, built, strict=True):
-                yield _tried(find(bug, kernel, module.result(), folder, cases=cases, say=say), bug)
+                yield _tried(_found(bug, kernel, module.result(), folder, cases, say), bug)
         finally:
             builder.shutdown(cancel_futures=True)
 
@@ -66,6 +67,17 @@ def _built(bug: PlantedBug, kernel: Kernel, folder: Path) -> Path:
     finally:
         shutil.copyfile(SOURCE / bug.file, source / bug.file)
     return module
+
+
+def _found(
+    bug: PlantedBug, kernel: Kernel, module: Path, folder: Path, cases: int, say: Say
+) -> Path:
+    """Fuzz the module; once more if the guest does not come up, which says nothing of the bug."""
+    try:
+        return find(bug, kernel, module, folder, cases=cases, say=say)
+    except GuestError as error:
+        say(f"{bug.name}: {str(error).splitlines()[0]}; once more")
+        return find(bug, kernel, module, folder / "again", cases=cases, say=say)
 
 
 def _tried(run: Path, bug: PlantedBug) -> Mark:
