@@ -23,6 +23,8 @@ from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
+_LONGEST = 1100
+"""Bytes of payload: with any options and headers it fits one frame, if it is not cut."""
 _MUTATED = ("payload", "magic", "transport_len")
 
 
@@ -60,7 +62,7 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
         for family in (4, 6):
             record = SealedRecord(
                 "record", keybox=keybox, suite=suite, epoch="e", flags=Flags.DGRAM,
-                counter="e.counter", only=_MUTATED,
+                counter="e.counter", only=_MUTATED, longest=_LONGEST,
             )  # fmt: skip
             name = f"ipv{family}-{suite.name}"
             requests.append(CaseRequest(name, children=[Packets("packets", family, [record])]))

@@ -80,6 +80,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         counter: int | str,
         after: str | None = None,
         only: Collection[str] | None = None,
+        longest: int | None = None,
     ) -> None:
         """
         Args:
@@ -91,14 +92,17 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             counter: its counter, or the name of a case value.
             after: the block of the record before it in the same direction of a stream.
             only: the elements that are mutated, by name; `None` for all.
+            longest: bytes of payload at most; `None` for what the transport allows, and more.
         """
         self._keybox = keybox
         self._suite = suite
         self._after = after
         dgram = bool(flags & Flags.DGRAM)
         unknown = _unknown_kids(keybox)
-        longest = MAX_STREAM_PAYLOAD + 1 if not dgram else 65455
+        if longest is None:
+            longest = MAX_STREAM_PAYLOAD + 1 if not dgram else _LONG_DGRAM[-1]
         lengths = (*_LENGTHS, *(_LONG_DGRAM if dgram else _LONG_STREAM))
+        lengths = tuple(length for length in lengths if length <= longest)
         self._fault = Choice("fault", self._faults(after is not None))
         self._damages = (Choice("damage", DAMAGES), Choice("token", TOKEN_DAMAGES))
         self._payload = Payload(
