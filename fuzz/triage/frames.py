@@ -53,8 +53,8 @@ class Frame:
     Attributes:
         function: its name, without what the compiler appended to it.
         symbol: its name as printed.
-        offset: of the address in the function, bytes; `None` if inlined.
-        size: of the function, bytes; `None` if inlined.
+        offset: of the address in the function, bytes; `None` if inlined or not printed.
+        size: of the function, bytes; `None` if inlined or not printed.
         module: of the module that it is in, empty for the kernel itself.
         file: its source file, relative to the tree, empty if unknown.
         line: in the file; 0 if unknown.
@@ -121,11 +121,13 @@ def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
     symbol = found["function"]
     named = found.groupdict()
     at = (named.get("at") or "").strip()
+    # A function has a size, unless it was not printed.
+    placed = not inlined and int(found["size"], 16) > 0
     return Frame(
         function=function_name(symbol),
         symbol=symbol,
-        offset=None if inlined else int(found["offset"], 16),
-        size=None if inlined else int(found["size"], 16),
+        offset=int(found["offset"], 16) if placed else None,
+        size=int(found["size"], 16) if placed else None,
         module="" if inlined else found["module"] or "",
         file=source_file(found["file"] or ""),
         line=int(found["line"] or 0),

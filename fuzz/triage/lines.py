@@ -25,6 +25,16 @@ _LEVEL = re.compile(r"<\d{1,2}>")
 _NOTICE = re.compile(
     r"^\** *(?:\d+ printk messages dropped|replaying previous printk message) *\** ?"
 )
+# scripts/decode_stacktrace.sh replaces offsets by places: "func (file.c:12 caller.c:3) module",
+# of which the last is in the function, the others in what is inlined there.
+_AT = r"[\w./+-]+\.(?:[chS]|rs):\d+"
+_BRANCH = r"(?: \(discriminator \d+\))?"
+_PLACES = re.compile(
+    rf"(?<![\w.])([A-Za-z_][\w.$]*) \((?:{_AT}{_BRANCH} ){{0,32}}({_AT}){_BRANCH}\)"
+    r"(?: \[?(?!by\b)([\w-]+)\]?(?=\s*$))?"
+)
+NOWHERE = "+0x0/0x0"
+"""The offset and size given to a function whose place has been told instead of them."""
 # Colours and cursor movements, which firmware and shells emit.
 _ESCAPES = re.compile(r"\x1b(?:\[[0-9;?=]*[A-Za-z]|[()][0-9A-B]|[c78=>])")
 _STAMPED = re.compile(rf"^(?:<\d+>)?{_TIMES}".encode(), re.MULTILINE)
@@ -92,7 +102,14 @@ class Log:
         end = len(self.data) if newline < 0 else newline + 1
         raw = self.data[start : min(end, start + _LONGEST)]
         context, stamped, text = plain(raw.decode("utf-8", "replace").rstrip("\r\n"))
+        if ":" in text and ")" in text:
+            text = _PLACES.sub(_offset, text)
         return LogLine(start, end, context, stamped, text)
+
+
+def _offset(found: re.Match[str]) -> str:
+    module = f" [{found[3]}]" if found[3] else ""
+    return f"{found[1]}{NOWHERE}{module} {found[2]}"
 
 
 def plain(text: str) -> tuple[str, bool, str]:

@@ -11,7 +11,7 @@ from fuzz.triage import blame, frames, guilty, naming
 from fuzz.triage.format import Format, Stack
 from fuzz.triage.frames import Frame
 from fuzz.triage.kinds import kind_of
-from fuzz.triage.lines import Log, LogLine
+from fuzz.triage.lines import NOWHERE, Log, LogLine
 from fuzz.triage.noise import REBOOT_TITLE
 from fuzz.triage.scan import Start, rebooted, start_at, starts
 
@@ -251,7 +251,7 @@ def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[
         frames=main,
         guilty_file=guilty.in_report(texts, stall=one.stack is Stack.STALL),
         panicked=any(_PANIC in text for text in texts),
-        lines=texts,
+        lines=[text.replace(NOWHERE, "") for text in texts],
         start=start.line.start,
         end=lines[-1].end,
         context=start.line.context,

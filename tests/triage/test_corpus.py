@@ -68,17 +68,24 @@ def test_guilty_files() -> None:
     assert len(wrong) <= 0.1 * len(GUILTY), wrong
 
 
-# What stands before a line when it was not taken from the console itself.
 STAMP = re.compile(rb"^\[ *\d+\.\d+\](?=\[| )", re.MULTILINE)
+OFFSET = re.compile(rb"\+0x[0-9a-f]+/0x[0-9a-f]+( \[[\w-]+\])?(?! [\w./-]+:\d)")
+PLACE = rb" (./include/linux/lock.h:3 (discriminator 2) kernel/fork.c:12)\1"
 
 
 @pytest.mark.parametrize(
-    "instead", [b"[Mon Nov 23 01:02:03 2026]", b"Nov 23 01:02:03 host kernel: [    1.5]"]
+    ("part", "instead"),
+    [
+        (STAMP, b"[Mon Nov 23 01:02:03 2026]"),
+        (STAMP, b"Nov 23 01:02:03 host kernel: [    1.5]"),
+        (OFFSET, PLACE),
+    ],
+    ids=["dmesg -T", "syslog", "decode_stacktrace.sh"],
 )
 def test_first_reports_read_the_same_from_elsewhere(
-    instead: bytes, predicted: dict[str, list[Report]]
+    part: re.Pattern[bytes], instead: bytes, predicted: dict[str, list[Report]]
 ) -> None:
     whole = [c for c in CASES if c["expect_crash"] and not c["corrupted"]][::8]
     for case in whole:
-        reports = read(STAMP.sub(instead, (CORPUS / case["file"]).read_bytes()))
+        reports = read(part.sub(instead, (CORPUS / case["file"]).read_bytes()))
         assert reports[0].title == predicted[case["id"]][0].title, case["id"]

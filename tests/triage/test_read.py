@@ -87,6 +87,25 @@ def test_frames_of_modules() -> None:
     ]  # fmt: skip
 
 
+def test_places_may_stand_where_offsets_were() -> None:
+    """As scripts/decode_stacktrace.sh prints them."""
+    (report,) = read(
+        b"[ 1.0] BUG: KASAN: slab-use-after-free in nst_open (net/nst/open.c:12) nst\n"
+        b"[ 1.0] Read of size 8 at addr ffff888012345678 by task a/12\n[ 1.0] Call Trace:\n"
+        b"[ 1.0]  kasan_report (mm/kasan/report.c:603)\n"
+        b"[ 1.0]  nst_open (./include/linux/skbuff.h:3 net/nst/open.c:12 (discriminator 2)) nst\n"
+        b"[ 1.0]  ? nst_old (net/nst/old.c:1) nst\n[ 1.0]  sock_recvmsg (net/socket.c:5)\n"
+    )
+    assert report.title == "KASAN: slab-use-after-free Read in nst_open"
+    assert not report.corrupted
+    assert [(f.function, f.offset, f.module, f.file, f.line) for f in report.frames] == [
+        ("kasan_report", None, "", "mm/kasan/report.c", 603),
+        ("nst_open", None, "nst", "net/nst/open.c", 12),
+        ("sock_recvmsg", None, "", "net/socket.c", 5),
+    ]
+    assert report.lines[3] == " kasan_report mm/kasan/report.c:603"
+
+
 @given(st.binary(max_size=400))
 @settings(max_examples=200)
 def test_any_bytes_are_read(data: bytes) -> None:
