@@ -17,6 +17,9 @@ local DGRAM, REPLY, CLOSE, BOUND = H.DGRAM, H.REPLY, H.CLOSE, H.BOUND
 local MAX_KPOS, MAX_STREAM_PAYLOAD = H.MAX_KPOS, H.MAX_STREAM_PAYLOAD
 local NEVER = ("\0"):rep(8)
 
+-- Why what passes the checks here is unverified, if there are no keys for more.
+M.NO_KEY_BOX = "no key box"
+
 -- Every verdict, in the order of the checks.
 M.VERDICTS = {
   "SHORT", "MAGIC", "VERSION", "CIPHER", "FLAGS", "LENGTH", "PERTURB", "KID", "TIMESTAMP",

@@ -11,6 +11,7 @@ if not use then return end
 local H = use("header")
 local observed_stream = use("observed_stream")
 local reassembly = use("reassembly")
+local shown = use("shown")
 local M = {}
 
 -- How long a bound reply waits for the record that it is bound to.
@@ -109,6 +110,24 @@ function Connection:successor(segment)
   if not reassembler.base or reassembler.base == first_byte(segment) then return end
   if self.reset or reassembler.fin then return segment end
   self.new_syns[segment.src] = segment
+end
+
+-- Take a segment that is ACK alone, and is length bytes from seq on that begin with head: the
+-- finding if they are one record that needs no more than to be shown, true if there are
+-- none, or nil if this is for segment(), and nothing is done.
+function Connection:plain(src, dst, seq, ack, head, length, frame)
+  local mine, other = self.directions[src], self.directions[dst]
+  local stream, acknowledged = mine.stream, other.reassembler
+  if stream.waiting or other.stream.waiting or acknowledged.held[1] then return end
+  local finding = true
+  if length > 0 then
+    finding = shown(stream, head, length, frame)
+    if not finding or not mine.reassembler:follows_on(seq, length) then return end
+  elseif acknowledged.fin then
+    return -- both directions may have come to their end
+  end
+  acknowledged:acknowledge(ack)
+  return finding
 end
 
 -- Judge what a segment completes, in either direction.

@@ -11,10 +11,12 @@ local time = use("time")
 local M = {}
 
 local WINDOW_COUNTERS = 1024
+local sub = string.sub
+local NO_KEY_BOX = checks.NO_KEY_BOX
 local CUT_OFF = "the snapshot length cut it off"
 
 -- Looked up once: these run for every packet.
-local LENGTH, PREFIX = H.LENGTH, H.PREFIX
+local LENGTH, PREFIX, view = H.LENGTH, H.PREFIX, H.view
 local prefix, suite, form, perturbation =
   checks.prefix, checks.suite, checks.dgram_form, checks.perturbation
 
@@ -88,7 +90,7 @@ function Socket:judge(data, captured, length, stamp, direction)
     finding.verdict = "SHORT"
     return finding
   end
-  local header = #data >= LENGTH and H.parse(data, 1) or nil
+  local header = #data >= LENGTH and view(#data == LENGTH and data or sub(data, 1, LENGTH)) or nil
   finding.header = header
   local verdict = #data >= PREFIX and prefix(data, 1)
   if verdict then
@@ -99,7 +101,7 @@ function Socket:judge(data, captured, length, stamp, direction)
     return finding
   elseif not self.env.box() then
     verdict = suite(header) or form(header, length) or perturbation(header)
-    if verdict then finding.verdict = verdict else finding.note = "no key box" end
+    if verdict then finding.verdict = verdict else finding.note = NO_KEY_BOX end
     return finding
   end
   finding.verdict, finding.earlier = self:check(header, length, stamp)

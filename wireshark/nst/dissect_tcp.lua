@@ -9,10 +9,14 @@ if not use then return end
 
 local H = use("header")
 local connection = use("connection")
-local session_module = use("session")
+local direction_of = use("session").direction
 local tree_module = use("tree")
 local udp = use("dissect_udp")
 local M = {}
+
+local byte = string.byte
+local columns, summary, LENGTH = tree_module.columns, tree_module.summary, H.LENGTH
+local HEADER_LENGTH = 20 -- of TCP, at least
 
 local tcp_header, tcp_stream = Field.new("tcp"), Field.new("tcp.stream")
 local tcp_length, tcp_payload = Field.new("tcp.len"), Field.new("tcp.payload")
@@ -23,22 +27,28 @@ local function payload_range()
   return payload and payload.range
 end
 
+-- Sequence number, acknowledgement and flags of the packet in hand. header is its TCP header,
+-- the first 14 bytes of which were captured.
+local function words(header)
+  local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = byte(header.range:raw(4, 10), 1, 10)
+  return ((s3 * 256 + s2) * 256 + s1) * 256 + s0, ((a3 * 256 + a2) * 256 + a1) * 256 + a0, flags
+end
+
+-- Whether ACK is set, and neither FIN nor SYN nor RST.
+local function is_plain(flags)
+  return flags % 8 == 0 and flags % 32 >= 16
+end
+
 local shared = {} -- the segment of the packet in hand
 
--- The segment of the packet in hand, with its data. Only those with SYN are kept by anyone:
--- all others share a table, for to make one costs more than to parse the header.
-local function parse(conversation, pinfo, data, length)
-  local header = tcp_header()
-  local range = header and header.range
-  if not range or range:len() < 20 then return end
-  local direction = session_module.direction(conversation, pinfo)
-  local s3, s2, s1, s0, a3, a2, a1, a0, _, flags = range:raw(4, 10):byte(1, 10)
+-- A segment, with its data. Only those with SYN are kept by anyone: all others share a table,
+-- for to make one costs more than to parse the header.
+local function make(conversation, direction, seq, ack, flags, data, length)
   local syn = flags % 4 >= 2
   local segment = syn and {} or shared
   segment.src, segment.dst, segment.pair = direction.src, direction.dst, conversation.pair
   segment.data, segment.length = data, length
-  segment.seq = ((s3 * 256 + s2) * 256 + s1) * 256 + s0
-  segment.ack = ((a3 * 256 + a2) * 256 + a1) * 256 + a0
+  segment.seq, segment.ack = seq, ack
   segment.fin, segment.syn = flags % 2 == 1, syn
   segment.rst, segment.is_ack = flags % 8 >= 4, flags % 32 >= 16
   return segment
@@ -59,7 +69,7 @@ function M.new(nst, fields, settings, session)
   return setmetatable({
     nst = nst, F = fields.F, E = fields.E, session = session,
     drawer = tree_module.new(nst, fields, settings, session),
-    dissected = 0, -- the last frame that dissect() was called for
+    dissected = false, -- whether dissect() was called for the packet in hand
     is_port = function() return false end, -- set by register.lua
   }, Tcp)
 end
@@ -137,7 +147,7 @@ local function rest_text(result)
     return #result.findings == 0 and "[no record found]" or nil
   elseif not result.need then
     return "[waits for the record that it is bound to]"
-  elseif result.need <= H.LENGTH then
+  elseif result.need <= LENGTH then
     return ("[%d bytes of a record]"):format(result.have)
   end
   return ("[%d of %d bytes of a record]"):format(result.have, result.need)
@@ -149,12 +159,12 @@ function Tcp:draw(tree, tvb, result, pinfo)
   local count = #findings
   local text = tvb and rest_text(result)
   if count == 1 and not text then
-    tree_module.columns(pinfo, tree_module.summary(findings[1]))
+    columns(pinfo, summary(findings[1]))
   elseif count > 0 or tvb then
     local words = {}
-    for i = 1, count do words[i] = tree_module.summary(findings[i]) end
+    for i = 1, count do words[i] = summary(findings[i]) end
     if text or count == 0 then words[count + 1] = text or "[nothing new]" end
-    tree_module.columns(pinfo, table.concat(words, ", "))
+    columns(pinfo, table.concat(words, ", "))
   end
   local captured = tvb and tvb:len()
   for i = 1, count do
@@ -182,29 +192,51 @@ end
 function Tcp:dissect(tvb, pinfo, tree)
   if self.late then return self:draw_late(pinfo, tree) end
   local stream = tcp_stream()
-  local session, number = self.session, pinfo.number
-  self.dissected = number
+  local session = self.session
+  self.dissected = true
   if not stream then session:fresh(pinfo, false) end
   if not stream or pinfo.in_error_pkt then
     tree:add(self.nst, tvb())
     return tvb:len()
   end
-  local id = stream.value
-  local key = place(number, id)
-  local result = session.segments[key]
-  if result == nil and session:fresh(pinfo, true) then
-    local conversation = session:conversation("tcp", id, pinfo)
-    local segment = parse(conversation, pinfo, tvb:raw(), tvb:reported_len())
-    if not segment then return 0 end
-    result = self:judge(segment, conversation, pinfo) or NOTHING
-    session.segments[key] = result
+  local id, captured = stream(), tvb:len()
+  local segments, key = session.segments, place(pinfo.number, id)
+  local result = segments[key]
+  if not result and session:fresh(pinfo, true) then
+    result = self:sight(tvb, captured, id, pinfo)
+    segments[key] = result
   end
-  if result then
+  if not result then
+    tree:add(self.nst, tvb())
+  elseif result.findings then
     self:draw(tree, tvb, result, pinfo)
   else
-    tree:add(self.nst, tvb())
+    columns(pinfo, summary(result))
+    self.drawer:record(tree, tvb, result, pinfo, 0, captured)
   end
-  return tvb:len()
+  return captured
+end
+
+-- The result of a segment with payload, of this tcp.stream, at first sight: as of judge(); or
+-- the one finding, if the segment is just one record.
+function Tcp:sight(tvb, captured, id, pinfo)
+  local session = self.session
+  local conversation = session:conversation("tcp", id, pinfo)
+  local direction = direction_of(conversation, pinfo)
+  local seq, ack, flags = words(tcp_header()) -- without a header nobody is given payload
+  local length = tvb:reported_len()
+  local known = conversation.index and captured == length and captured >= LENGTH and is_plain(flags)
+    and session.observer:connection(conversation.pair)
+  if known and not session.env.box() then
+    local finding = known:plain(direction.src, direction.dst, seq, ack, tvb:raw(0, LENGTH),
+      length, pinfo.number)
+    if finding then
+      session:note(finding, conversation)
+      return finding
+    end
+  end
+  local segment = make(conversation, direction, seq, ack, flags, tvb:raw(), length)
+  return self:judge(segment, conversation, pinfo) or NOTHING
 end
 
 function Tcp:draw_late(pinfo, tree)
@@ -218,8 +250,8 @@ end
 -- What there is to show is left in late, for the protocol's own dissector.
 function Tcp:post(pinfo, stream)
   local session = self.session
-  local id = stream.value
-  local key = place(pinfo.number, id)
+  local id, number = stream(), pinfo.number
+  local key = place(number, id)
   local result = session.segments[key]
   if result then
     self.late = result.late and result or nil
@@ -228,11 +260,21 @@ function Tcp:post(pinfo, stream)
   if not session:fresh(pinfo, true) or udp.quoted() then return end
   local conversation = session:conversation("tcp", id, pinfo)
   local known = conversation.index or self.is_port(pinfo.src_port) or self.is_port(pinfo.dst_port)
-  local length = tcp_length()
-  length = length and length.value or 0
+  local length, header = tcp_length(), tcp_header()
+  -- Where the header is no header Wireshark tells no length.
+  if not header or not length and header.len < HEADER_LENGTH then return end
+  length = length and length() or 0
+  local direction = direction_of(conversation, pinfo)
+  local seq, ack, flags = words(header)
+  if conversation.index and length == 0 and is_plain(flags) then
+    local connection = session.observer:connection(conversation.pair)
+    if connection and connection:plain(direction.src, direction.dst, seq, ack, "", 0, number) then
+      return
+    end
+  end
   local payload = length > 0 and payload_range()
-  local segment = parse(conversation, pinfo, payload and payload:raw() or "", length)
-  if not segment then return end
+  local segment = make(conversation, direction, seq, ack, flags, payload and payload:raw() or "",
+    length)
   if known then
     result = self:judge(segment, conversation, pinfo)
     if result then
@@ -243,7 +285,8 @@ function Tcp:post(pinfo, stream)
   elseif segment.syn then
     conversation.early = conversation.early or {}
     table.insert(conversation.early,
-      { segment = segment, stamp = { frame = pinfo.number, time = udp.now() } })
+      { segment = segment, stamp = { frame = number, time = udp.now() } })
   end
 end
+
 return M

@@ -7,7 +7,7 @@ if not use then return end
 local time = use("time")
 local M = {}
 
-local byte = string.byte
+local byte, sub = string.byte, string.sub
 
 M.LENGTH = 48
 M.PREFIX = 5 -- bytes of a stream record after which checks 2 and 3 are made
@@ -35,25 +35,40 @@ function M.body_length(header)
   return length - length % 16 + 16
 end
 
--- The header at position at (1-based) of data, which holds 48 bytes from there.
--- session is a number of 48 bits; params is one that stands for the key parameters.
--- It has no more fields than these eight: a ninth would double what each record takes.
-function M.parse(data, at)
-  local raw = #data == 48 and data or data:sub(at, at + 47)
+-- Read the 48 bytes of raw into header.
+local function read(header, raw)
   local cipher_id, length_high, length_low = byte(raw, 6, 8)
   local s5, s4, s3, s2, s1, s0, counter_high, counter_low = byte(raw, 17, 24)
   local kpos, kval, kid_high, kid_low, f3, f2, f1, f0 = byte(raw, 41, 48)
   local kid = kid_high * 256 + kid_low
-  return {
-    raw = raw,
-    cipher_id = cipher_id,
-    length = length_high * 256 + length_low,
-    session = ((((s5 * 256 + s4) * 256 + s3) * 256 + s2) * 256 + s1) * 256 + s0,
-    counter = counter_high * 256 + counter_low,
-    kid = kid,
-    params = ((cipher_id * 65536 + kid) * 256 + kpos) * 256 + kval,
-    flags = ((f3 * 256 + f2) * 256 + f1) * 256 + f0,
-  }
+  header.raw = raw
+  header.cipher_id = cipher_id
+  header.length = length_high * 256 + length_low
+  header.session = ((((s5 * 256 + s4) * 256 + s3) * 256 + s2) * 256 + s1) * 256 + s0
+  header.counter = counter_high * 256 + counter_low
+  header.kid = kid
+  header.params = ((cipher_id * 65536 + kid) * 256 + kpos) * 256 + kval
+  header.flags = ((f3 * 256 + f2) * 256 + f1) * 256 + f0
+  return header
+end
+
+-- The header at position at (1-based) of data, which holds 48 bytes from there.
+-- session is a number of 48 bits; params is one that stands for the key parameters.
+-- It has no more fields than these eight: a ninth would double what each record takes.
+function M.parse(data, at)
+  return read({
+    raw = nil, cipher_id = nil, length = nil, session = nil,
+    counter = nil, kid = nil, params = nil, flags = nil,
+  }, #data == 48 and data or sub(data, at, at + 47))
+end
+
+local seen = { raw = nil }
+
+-- The same of 48 bytes, for a short look: the next call overwrites it. To make a table
+-- costs as much as to read a header.
+function M.view(raw)
+  if seen.raw == raw then return seen end
+  return read(seen, raw)
 end
 
 -- kpos and kval.

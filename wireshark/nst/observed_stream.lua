@@ -17,12 +17,15 @@ local M = {}
 
 -- Looked up once: these run for every packet.
 local LENGTH, PREFIX, parse, body_length = H.LENGTH, H.PREFIX, H.parse, H.body_length
+local CLOSE, has = H.CLOSE, H.has
+local NO_KEY_BOX = checks.NO_KEY_BOX
 local prefix, suite, form, perturbation =
   checks.prefix, checks.suite, checks.stream_form, checks.perturbation
 
 -- What is known of the place of the next record in its direction.
 local FIRST, PERHAPS_FIRST, NEXT, UNKNOWN, FAILED, CLOSED, DONE =
   "first", "perhaps first", "next", "unknown", "failed", "closed", "done"
+M.NEXT = NEXT
 
 local Stream = {}
 Stream.__index = Stream
@@ -232,7 +235,7 @@ function Stream:check(header, stamp)
   if not self.env.box() then return end
   self.receiver = self.receiver
     or stream.new(self.env, self.table, self.direction:to_acceptor(header))
-  if (self.place == FIRST or self.place == PERHAPS_FIRST) and H.has(header, H.BOUND) then
+  if (self.place == FIRST or self.place == PERHAPS_FIRST) and has(header, H.BOUND) then
     if self:awaits_token() then
       self.waiting = stamp
       return
@@ -265,7 +268,7 @@ end
 -- Judge a whole record; what there is to say goes into the finding.
 function Stream:open(finding, header, record, stamp)
   local receiver = self.receiver
-  if not receiver then return self:unverified(finding, header, stamp, nil, "no key box") end
+  if not receiver then return self:unverified(finding, header, stamp, nil, NO_KEY_BOX) end
   local body = record:sub(LENGTH + 1)
   if self.place == PERHAPS_FIRST then
     local first, why = self:opens_as_first(header, body)
@@ -285,7 +288,7 @@ function Stream:open(finding, header, record, stamp)
     if not self.unbound then
       local plaintext, verdict, detail = receiver:open(header, body, stamp)
       if plaintext then
-        self.place = H.has(header, H.CLOSE) and CLOSED or NEXT
+        self.place = has(header, CLOSE) and CLOSED or NEXT
         finding.verdict, finding.plaintext = "OK", plaintext
         return
       end
@@ -305,7 +308,7 @@ end
 function Stream:opens_as_first(header, body)
   local chain = ""
   if header.counter ~= 0 then return false end
-  if H.has(header, H.BOUND) then
+  if has(header, H.BOUND) then
     chain = self.peer.first_token
     if not chain then return false end
   end
@@ -319,7 +322,7 @@ end
 function Stream:unverified(finding, header, stamp, plaintext, note)
   if self.place == FAILED then
     self.searching = true
-  elseif H.has(header, H.CLOSE) then
+  elseif has(header, CLOSE) then
     self:done()
   else
     self.place = NEXT

@@ -61,6 +61,11 @@ function Observer:segment(segment, stamp, out)
   return found.directions[segment.src]
 end
 
+-- The connection between two endpoints, nil if there is none yet.
+function Observer:connection(pair)
+  return self.connections[pair]
+end
+
 -- The socket at dst, as far as it talks to src.
 function Observer:socket(src, dst)
   local key = src .. " " .. dst

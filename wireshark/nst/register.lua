@@ -64,8 +64,10 @@ return function(nst, settings, tcp, udp)
   local after = Proto("nst_after", "NST segments without payload")
   local handle = Dissector.get("nst")
   function after.dissector(tvb, pinfo, tree)
-    local number = pinfo.number
-    if tcp.dissected == number or udp.dissected == number then return end
+    if tcp.dissected or udp.dissected then
+      tcp.dissected, udp.dissected = false, false
+      return
+    end
     local stream, length = tcp_stream(), nil
     if stream then
       tcp:post(pinfo, stream)

@@ -10,6 +10,7 @@ local observer = use("observer")
 local suite = use("suite")
 local M = {}
 
+local NO_KEY_BOX = use("checks").NO_KEY_BOX
 local CACHED_EPOCHS = 64 -- in each of two generations
 
 local Session = {}
@@ -37,6 +38,7 @@ function Session:reset()
   self.conversations = { tcp = {}, udp = {} } -- by Wireshark's number
   self.conversation_list = {}               -- those that are NST
   self.epoch_numbers, self.epochs = {}, 0   -- session, then key parameters, to number
+  self.last_session, self.last_params = nil, nil -- of the last header numbered
   self.young, self.old, self.young_count = {}, {}, 0
   self.blind, self.first, self.last = false, nil, nil
   self.verified = {}                        -- kid to whether a record verified under it
@@ -47,12 +49,12 @@ end
 -- Where a capture is loaded without packet trees (wiregasm does that), fields cannot be
 -- read the first time. Then packets are judged in the next pass, from wherever it begins.
 function Session:fresh(pinfo, readable)
-  local number = pinfo.number
   if not readable then
     self.blind = true
     return false
   end
   if not self.blind then return not pinfo.visited end
+  local number = pinfo.number
   if self.first and number < self.first then
     self:reset()
     self.blind = true
@@ -141,13 +143,16 @@ end
 -- Complete a finding for showing, and keep it with its conversation. Its header is kept as
 -- bytes: there may be millions.
 function Session:note(finding, conversation)
-  local header, verdict = finding.header, finding.verdict
+  local header, verdict, note = finding.header, finding.verdict, finding.note
   -- Expert information on each record would drown the rest where there is no key box.
-  if verdict ~= "OK" and finding.note ~= "no key box" or self.settings.watched.err then
+  if verdict ~= "OK" and note ~= NO_KEY_BOX or self.settings.watched.err then
     finding.expert = true
   end
   if header then
-    self:epoch_number(header)
+    if header.params ~= self.last_params or header.session ~= self.last_session then
+      self:epoch_number(header) -- in the order of appearance
+      self.last_params, self.last_session = header.params, header.session
+    end
     finding.header = header.raw
     if verdict == "OK" then
       self.verified[header.kid] = true

@@ -43,7 +43,7 @@ end
 
 -- Count one finding; way is 1 for there, 2 for back.
 local function count(session, sums, finding, way)
-  local header = finding.header and H.parse(finding.header, 1)
+  local header = finding.header and H.view(finding.header)
   local verdict = finding.verdict or "unverified"
   add(sums.verdicts, verdict)
   sums.records[way] = sums.records[way] + 1

@@ -10,25 +10,23 @@ local time = use("time")
 local M = {}
 
 local UNVERIFIED = "unverified"
+local MOST_WORDS = 4096 -- that are kept in each place
 local format = string.format
-local SUITES, CLOSE, has = H.SUITES, H.CLOSE, H.has
+local SUITES, CLOSE, has, view = H.SUITES, H.CLOSE, H.has, H.view
 
 local epoch_time = Field.new("frame.time_epoch")
 
 -- The time of capture that goes with a finding; if it is not kept, it is this packet's.
 local function time_of(finding)
   if finding.time then return finding.time end
-  local at = epoch_time().value
+  local at = epoch_time()()
   return { s = at.secs, ns = at.nsecs }
 end
 
-local bytes, parsed
-
--- The header of a finding, nil if it has none.
+-- The header of a finding, for a short look; nil if it has none.
 local function header_of(finding)
   local raw = finding.header
-  if raw ~= bytes then bytes, parsed = raw, raw and H.parse(raw, 1) end
-  return parsed
+  return raw and view(raw)
 end
 
 local Drawer = {}
@@ -51,14 +49,44 @@ function Drawer:wanted(tree)
   return tree:referenced(handle)
 end
 
+-- A function of two arguments, the first one a number, that makes strings: what it made is
+-- kept, for string.format takes longer than to parse a header.
+local function remember(make)
+  local made, count = {}, 0
+  return function(number, text)
+    local of = made[text]
+    if not of then
+      of = {}
+      made[text] = of
+    end
+    local found = of[number]
+    if not found then
+      if count >= MOST_WORDS then made, count, of = {}, 0, {} end
+      found = make(number, text)
+      of[number], made[text], count = found, of, count + 1
+    end
+    return found
+  end
+end
+
+local beginning = remember(function(kid, cipher_id)
+  local suite = SUITES[cipher_id]
+  return format("%s kid %d seq ", suite and suite.name or "cipher " .. cipher_id, kid)
+end)
+local ending = remember(function(length, verdict)
+  return format(" len %d [%s]", length, verdict)
+end)
+local ending_close = remember(function(length, verdict)
+  return format(" len %d CLOSE [%s]", length, verdict)
+end)
+
 -- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
 function M.summary(finding)
-  local header, verdict = header_of(finding), finding.verdict or UNVERIFIED
-  if not header or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
-  local suite = SUITES[header.cipher_id]
-  return format("%s kid %d seq %d len %d%s [%s]",
-    suite and suite.name or ("cipher " .. header.cipher_id), header.kid, header.counter,
-    header.length, has(header, CLOSE) and " CLOSE" or "", verdict)
+  local raw, verdict = finding.header, finding.verdict or UNVERIFIED
+  if not raw or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
+  local header = view(raw)
+  local ends = has(header, CLOSE) and ending_close or ending
+  return beginning(header.kid, header.cipher_id) .. header.counter .. ends(header.length, verdict)
 end
 
 -- The header's fields; range holds its 48 bytes.
