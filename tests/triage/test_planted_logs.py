@@ -32,7 +32,7 @@ def test_a_planted_bug_is_named_by_the_modules_own_function(log: Path) -> None:
     assert analysis.guilty.module == "nst"
 
 
-def test_every_bug_has_a_title_of_its_own() -> None:
-    titles = [bug.title for bug in BUGS.values()]
+def test_every_bug_that_the_kernel_reports_has_a_title_of_its_own() -> None:
+    titles = [bug.title for bug in BUGS.values() if bug.title]
     assert len(set(titles)) == len(titles)
     assert {log.stem for log in LOGS} <= set(BUGS)
