@@ -197,23 +197,24 @@ FORMATS: tuple[Format, ...] = (
     # mm/slub.c tells of an object in pieces; without its head they are all there is.
     _of("INFO:", r"INFO: (?P<rest>(?:Allocated|Freed|Object|Slab) .*)", "INFO: {rest}",
         corrupted=True),
-    # kernel/panic.c
+    # kernel/panic.c; without CONFIG_DEBUG_BUGVERBOSE there is no place.
     *(
         _of("WARNING:", _WARN_AT + words, title, skip=skip)
         for words, title, skip in (
-            (r"lib/refcount\.c:", "WARNING: refcount bug in {frame}", "refcount"),
-            (r"lib/kobject\.c:", "WARNING: kobject bug in {frame}", "kobject_"),
-            (r"lib/debugobjects\.c:", "WARNING: ODEBUG bug in {frame}",
+            (r"(?:lib/refcount\.c:|refcount_warn)", "WARNING: refcount bug in {frame}", "refcount"),
+            (r"(?:lib/kobject\.c:|kobject_)", "WARNING: kobject bug in {frame}", "kobject_"),
+            (r"(?:lib/debugobjects\.c:|debug_print_object)", "WARNING: ODEBUG bug in {frame}",
              "debug_ rcu hrtimer_ timer_ work_ percpu_ vunmap vfree __free_"),
-            (r"mm/usercopy\.c:", "WARNING: bad usercopy in {frame}", "usercopy __check"),
+            (r"(?:mm/usercopy\.c:|usercopy_warn)", "WARNING: bad usercopy in {frame}",
+             "usercopy __check"),
             (r"mm/vmalloc\.c:\d+(?: at)? __vmalloc_node", "WARNING: zero-size vmalloc in {frame}",
              ""),
             (r"mm/\S+\.c:\d+(?: at)? k?\w?malloc", "WARNING: kmalloc bug in {frame}", _KMALLOC),
             (r"kernel/locking/lockdep\.c:\d+(?: at)? \w*lock_", "WARNING: locking bug in {frame}",
              _SOCK),
-            (r"fs/proc/generic\.c:\d+(?: at)? proc_register",
+            (r"(?:fs/proc/generic\.c:\d+(?: at)? )?proc_register",
              "WARNING: proc registration bug in {frame}", "proc_"),
-            (r"\S+:\d+(?: at)? usb_submit_urb", "WARNING in {frame}/usb_submit_urb", _USB),
+            (r"(?:\S+:\d+(?: at)? )?usb_submit_urb", "WARNING in {frame}/usb_submit_urb", _USB),
         )
     ),
     _of("WARNING:", r"WARNING: (?:CPU: \d+ PID: \d+ )?at ", "WARNING in {frame}"),

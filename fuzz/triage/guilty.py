@@ -24,7 +24,7 @@ _GENERIC = re.compile(
     r"lib/crc)|arch/arm64/kernel/(?:entry|process\.c)|"
     r"net/core/(?:dev|sock|skbuff)\.c|fs/proc/generic\.c|drivers/usb/core/urb\.c"
 )
-_FILE = re.compile(r"(?P<file>[\w./+-]*[\w-]\.(?:[ch]|rs)):\d+")
+_FILE = re.compile(r"(?<![\w./+-])(?P<file>[\w./+-]*[\w-]\.(?:[ch]|rs)):\d+")
 # Lockdep tells where interrupts were switched and which locks are held, whoever is to blame.
 _ASIDE = re.compile(
     r"(?:hard|soft)irqs\s+last\s+(?:enabled|disabled)|^ *#\d+: .* at: |^Register r\d+ information"

@@ -30,7 +30,7 @@ _NOTICE = re.compile(
 _AT = r"[\w./+-]+\.(?:[chS]|rs):\d+"
 _BRANCH = r"(?: \(discriminator \d+\))?"
 _PLACES = re.compile(
-    rf"(?<![\w.])([A-Za-z_][\w.$]*) \((?:{_AT}{_BRANCH} ){{0,32}}({_AT}){_BRANCH}\)"
+    rf"(?<![\w.$])([A-Za-z_][\w.$]*) \((?:{_AT}{_BRANCH} ){{0,32}}({_AT}){_BRANCH}\)"
     r"(?: \[?(?!by\b)([\w-]+)\]?(?=\s*$))?"
 )
 NOWHERE = "+0x0/0x0"

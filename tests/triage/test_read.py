@@ -106,6 +106,15 @@ def test_places_may_stand_where_offsets_were() -> None:
     assert report.lines[3] == " kasan_report mm/kasan/report.c:603"
 
 
+def test_a_kernel_that_tells_no_places_is_understood() -> None:
+    (report,) = read(
+        b"[ 1.0] WARNING: CPU: 0 PID: 0 at refcount_warn_saturate+0xff/0x160\n"
+        b"[ 1.0] RIP: 0010:refcount_warn_saturate+0xff/0x160\n[ 1.0] Call Trace:\n"
+        b"[ 1.0]  nst_open+0x12/0x40 [nst]\n"
+    )
+    assert report.title == "WARNING: refcount bug in nst_open"
+
+
 @given(st.binary(max_size=400))
 @settings(max_examples=200)
 def test_any_bytes_are_read(data: bytes) -> None:
