@@ -36,6 +36,7 @@ _EMPTY_ASIDE = re.compile(r"stack is (?:not|omitted)|<\.\.\.>|no stack|\(stack")
 _SECTION = re.compile(r"^ *(?P<name>Allocated|Freed|allocated|freed|Uninit|Local variable)")
 _OVER = re.compile(r"Rebooting in \d+ seconds|---\[ end Kernel panic")
 # Sanitizers draw a line above and below.
+_OF_A_LIST = re.compile(r"WARNING: .* __list_(?:add|del)")
 _FENCED = ("BUG: KASAN", "BUG: KMSAN", "BUG: KCSAN", "BUG: KFENCE")
 _BOTTOM = re.compile(
     r"entry_\w+|ret_from_\w+|system_call\w*|sysenter\w*|el[01]\w*|secondary_startup\w*|"
@@ -198,6 +199,8 @@ def _continues(other: Start, first: str, traced: bool, context: str) -> bool:
         return True  # a title once for each function that is inlined there
     if all(one.follows for one in other.formats):
         return not traced
+    if first.startswith("list_") and _OF_A_LIST.match(other.text):
+        return not traced  # a kernel that only warns of it
     # A report that is cut short by another of the same task shares its stack.
     return bool(context) and not traced
 
