@@ -33,6 +33,8 @@ class _Stream:
         self.buffer = b""
         self.seq = 0
         """Sequence number of the buffer's first byte."""
+        self.carrier: Packet | None = None
+        """The last packet with bytes of it, whose lower layers the end of the capture takes."""
 
 
 class NSTSession(TCPSession):
@@ -43,8 +45,11 @@ class NSTSession(TCPSession):
     raw bytes; packets that carry none, and those of other ports, pass as they are.
 
     ``sniff(session=NSTSession(keybox))`` gives what :class:`.PacketObserver` makes of
-    them: decrypted packets, those that are ``OK`` only unless *verify* is false. Records
-    behind bytes that were never captured, and not acknowledged either, do not appear.
+    them: decrypted packets, those that are ``OK`` only unless *verify* is false.
+
+    What waits for bytes that were never captured, and not acknowledged either, comes at the
+    end of the capture, or of the last one if there are several. A live ``sniff`` has no such
+    end (Scapy tells a session of none but a socket's ``EOFError``): it stays out there.
 
     With ``app=True`` it is Scapy's own.
     """
@@ -66,21 +71,45 @@ class NSTSession(TCPSession):
             self._observer = PacketObserver(keybox, ports=self._ports)
         self._streams: dict[tuple[End, End], _Stream] = {}
         self._count = 0
+        self._reading: set[int] = set()
+        """The sockets that have not ended, by ``id``."""
 
     def recv(self, sock: Any) -> Iterator[Packet]:
         """The packets that the next one of *sock* completes."""
         if self.app:
             yield from super().recv(sock)
             return
-        pkt = sock.recv(stop_dissection_after=None if self._observer else TCP)
+        try:
+            pkt = sock.recv(stop_dissection_after=None if self._observer else TCP)
+        except EOFError:
+            self._reading.discard(id(sock))
+            if not self._reading:
+                yield from self._rest()
+            raise
+        self._reading.add(id(sock))
         if not pkt:
             return
         if self._observer is None:
             yield from self._records(pkt)
-            return
-        for plain in self._observer.observe(pkt):
+        else:
+            yield from self._wanted(self._observer.observe(pkt))
+
+    def _wanted(self, opened: list[Packet]) -> Iterator[Packet]:
+        for plain in opened:
             if not self._verify or plain[NSTPlain].verdict == Verdict.OK:
                 yield plain
+
+    def _rest(self) -> Iterator[Packet]:
+        """What can be told only now that no packets follow."""
+        if self._observer is not None:
+            yield from self._wanted(self._observer.finish())
+        streams, self._streams = self._streams, {}
+        for stream in streams.values():
+            if stream.carrier is None:
+                continue
+            for piece, _ in stream.reassembler.finish():
+                yield from self._taken(stream, piece, stream.carrier, turned=False)
+            yield from self._taken(stream, None, stream.carrier, turned=False)
 
     def _records(self, pkt: Packet) -> Iterator[Packet]:
         tcp = pkt.getlayer(TCP)
@@ -105,6 +134,8 @@ class NSTSession(TCPSession):
         data = b"" if tcp.flags.R else bytes_of(tcp.payload)
         if not data:
             found.append(pkt)
+        if data:
+            stream.carrier = pkt
         if data or tcp.flags.F:
             placed = stream.reassembler.segment(
                 first, data, len(data), fin=bool(tcp.flags.F), stamp=stamp

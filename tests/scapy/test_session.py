@@ -80,6 +80,31 @@ def test_behind_a_segment_that_was_not_captured(acknowledged: bool) -> None:
     assert len(found) >= (28 if acknowledged else 2)
 
 
+@pytest.mark.parametrize("opening", [False, True])
+def test_what_waits_when_the_capture_ends(opening: bool, tmp_path) -> None:
+    capture = Capture()
+    connection = Connection(capture).open()
+    sealed = records(4)
+    for record in sealed[:3]:
+        connection.send(True, record)
+    connection.send(True, sealed[3][:60])
+    lost = capture.packets.pop(4)
+    assert bytes(lost).endswith(sealed[1])
+    other = Capture()
+    other.udp(dgram_sender().seal(b"x", now=other.now))
+    # Two captures at once: the first one to end is not the end.
+    paths = [capture.write(tmp_path / "a.pcap"), other.write(tmp_path / "b.pcap")]
+    session = NSTSession(KEYBOX if opening else None, verify=False)
+    packets = list(sniff(offline=[str(path) for path in paths], session=session, quiet=True))
+    if opening:
+        verdicts = [(p[NSTPlain].counter, p[NSTPlain].verdict) for p in packets if TCP in p]
+        assert [(n, str(verdict)) for n, verdict in verdicts] == [(0, "OK"), (2, "unverified")]
+    else:
+        assert [p[NST].counter for p in packets if NST in p and TCP in p] == [0, 2]
+        assert packets[-1][Raw].load == sealed[3][:60]
+        assert packets[-1][TCP].seq == packets[-2][TCP].seq + len(sealed[2])
+
+
 def test_decrypted(tmp_path) -> None:
     capture = Capture()
     connection = Connection(capture).open()
