@@ -36,7 +36,7 @@ from fuzz.guest.relay import Relay
 from fuzz.guest.scratch import scratch
 
 # Limits of a stock kernel on a host with KVM; longer by `Qemu.slowdown` elsewhere.
-BOOT_SECONDS = 20.0
+BOOT_SECONDS = 45.0
 END_SECONDS = 20.0
 _JOB_SCRIPT = Path(__file__).with_name("hostroot_job.sh")
 _OVERLAYS = ("/etc", "/home", "/root", "/var")
