@@ -7,6 +7,7 @@ as one test here; pytest's own report from inside comes with a failure.
 
 from __future__ import annotations
 
+import os
 import subprocess
 import sys
 from pathlib import Path
@@ -15,6 +16,7 @@ import pytest
 
 from fuzz.guest import kernel as kernels
 from fuzz.guest import stockcrypto
+from tests.guest import ktls
 
 ROOT = Path(__file__).parents[2]
 TESTS = ROOT / "tests" / "in_guest"
@@ -27,7 +29,20 @@ def pytest_generate_tests(metafunc: pytest.Metafunc) -> None:
         metafunc.parametrize("kernel_name", metafunc.config.getoption("--kernels").split(","))
 
 
-def in_guest(nst_fuzz: str, options: list[str], tests: list[str], *, seconds: int) -> None:
+@pytest.fixture(scope="module")
+def selftest(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Linux's selftest of kTLS, built for AF_NST."""
+    return ktls.build(tmp_path_factory.mktemp("ktls"))
+
+
+def in_guest(
+    nst_fuzz: str,
+    options: list[str],
+    tests: list[str],
+    *,
+    seconds: int,
+    environment: dict[str, str] | None = None,
+) -> None:
     """Run tests in a guest; leave what it said in the report of this test."""
     watched = "kmemleak=on" in options
     command = [
@@ -38,20 +53,23 @@ def in_guest(nst_fuzz: str, options: list[str], tests: list[str], *, seconds: in
     done = subprocess.run(
         command, cwd=ROOT, stdin=subprocess.DEVNULL,
         stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False,
+        env={**os.environ, **(environment or {})},
     )  # fmt: skip
     print(done.stdout)
     assert done.returncode == 0, f"in the guest:\n{done.stdout}"
 
 
 @pytest.mark.timeout(4000)
-def test_in_guest(nst_fuzz: str, kernel_name: str) -> None:
+def test_in_guest(nst_fuzz: str, kernel_name: str, selftest: Path) -> None:
     options = ["--kernel", kernel_name]
     seconds = 2400
     if kernel_name not in kernels.STOCK:
         # The kernel that watches takes its time, and tells at the end what was lost.
         options += ["--memory", "2048", "--append", "kmemleak=on"]
         seconds = 3600
-    in_guest(nst_fuzz, options, [str(TESTS), f"--ignore={PROGRAMS}"], seconds=seconds)
+    tests = [str(TESTS), f"--ignore={PROGRAMS}"]
+    environment = {"NST_KTLS": str(selftest)}
+    in_guest(nst_fuzz, options, tests, seconds=seconds, environment=environment)
 
 
 @pytest.mark.timeout(600)
