@@ -13,6 +13,7 @@ import subprocess
 import sysconfig
 import time
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -169,10 +170,12 @@ class TestSealAndOpen:
 
 class TestListenAndConnect:
     def test_streams_both_ways(self):
-        with listening(stdin=b"from the server") as (server, port):
+        with listening(stdin=b"from the server") as (server, port), ThreadPoolExecutor() as pool:
+            # Its output is more than a pipe holds: unread, it would not get to answering.
+            output = pool.submit(server.communicate, timeout=60)
             client = nst("connect", "127.0.0.1", port, stdin=DATA)
             assert (client.returncode, client.stdout) == (0, b"from the server")
-            stdout, stderr = server.communicate(timeout=60)
+            stdout, stderr = output.result()
         assert (server.returncode, stdout) == (0, DATA)
         assert re.search(rb"received \d+: \d+ OK\n$", stderr)
 
