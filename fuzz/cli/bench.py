@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""`nst-fuzz bench`: how fast the Python side is."""
+"""`nst-fuzz bench`: how fast the Python side and the triage are."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import itertools
 import json
 import sys
 from collections.abc import Sequence
+from pathlib import Path
 from statistics import median
 
 import click
@@ -15,7 +16,7 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fuzz.bench import codec, decode, measure, packets
+from fuzz.bench import codec, decode, measure, packets, triage
 
 _WIDTH = 140
 """Columns, where no terminal gives a width."""
@@ -92,6 +93,38 @@ def python(
     sys.exit(0 if met else 1)
 
 
+@command.command(
+    "triage", epilog="Example: nst-fuzz bench triage tests/triage/corpus/logs/r0105.log"
+)
+@click.argument("logs", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="LOG...")
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def triage_command(logs: tuple[Path, ...], rounds: int, as_json: bool) -> None:
+    """Measure the reading of console logs.
+
+    Each LOG, which must hold one report, is read 600 times over and 60 times over; and
+    50 MB of a log without reports, beside only splitting it into lines. Times are the
+    least CPU times of the rounds, which alternate.
+
+    Exit status: 0 if every target is met, 1 if one is missed.
+    """
+    results = list(triage.run(logs, rounds))
+    if as_json:
+        click.echo(json.dumps([dataclasses.asdict(result) for result in results]))
+    else:
+        table = _table("log", "seconds", "against", "ratio", "target")
+        for result in results:
+            table.add_row(
+                result.name,
+                f"{result.seconds:.2f}",
+                f"{result.against:.2f}",
+                f"{result.ratio:.1f}",
+                _target(f"{result.target:g}{' times' if result.growth else ' s'}", result.met),
+            )
+        Console().print(table)
+    sys.exit(0 if all(result.met for result in results) else 1)
+
+
 def _ratios(results: Sequence[measure.Result]) -> Table:
     table = _table("ours", "bytes", "per second", "peer", "per second", "ratio", "spread", "target")
     for result in results:
@@ -136,7 +169,7 @@ def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
         table.add_column(
-            column, justify="left" if column in ("ours", "peer") else "right", no_wrap=True
+            column, justify="left" if column in ("ours", "peer", "log") else "right", no_wrap=True
         )
     return table
 

@@ -5,11 +5,16 @@ from __future__ import annotations
 
 import itertools
 import json
+from pathlib import Path
 
+import pytest
 from click.testing import CliRunner
 
-from fuzz.bench import codec, decode, measure, packets
+from fuzz.bench import codec, decode, measure, packets, triage
 from fuzz.cli import group
+from fuzz.errors import UserError
+
+LOG = Path(__file__).parents[1] / "triage/corpus/logs/r0105.log"
 
 
 def test_ratios_are_of_rates() -> None:
@@ -40,3 +45,19 @@ def test_the_command() -> None:
     result = CliRunner().invoke(group, ["bench", "python", "packets", "--rounds", "2", "--json"])
     assert result.exit_code in (0, 1)
     assert json.loads(result.stdout)["ratios"]
+
+
+def test_reading_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(triage, "CLEAN_SIZE", 100_000)
+    result = CliRunner().invoke(group, ["bench", "triage", str(LOG), "--rounds", "1", "--json"])
+    assert result.exit_code in (0, 1)
+    grown, clean = json.loads(result.stdout)
+    assert grown["seconds"] > grown["against"] > 0
+    assert clean["seconds"] > 0
+
+
+def test_a_log_without_reports_measures_nothing(tmp_path: Path) -> None:
+    log = tmp_path / "clean.log"
+    log.write_text("all is well\n")
+    with pytest.raises(UserError, match="holds 0 reports"):
+        list(triage.run([log], 1))
