@@ -40,7 +40,8 @@ def build(into: Path) -> Path:
     program = into / "tls"
     subprocess.run(
         [
-            "gcc", "-O1", "-w", "-D_GNU_SOURCE", f"-I{into}", "-include", str(SHIM),
+            "gcc", "-O1", "-w", "-D_GNU_SOURCE",
+            f"-I{into}", f"-I{unpacked / SELFTESTS}", "-include", str(SHIM),
             "-o", str(program), str(unpacked / SELFTESTS / "net" / "tls.c"),
         ],
         check=True,
