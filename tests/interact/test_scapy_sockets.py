@@ -105,13 +105,12 @@ class TestSuperSocket:
             assert answer.text == b"cba"
             answering.join(10)
 
+    @pytest.mark.timeout(60)  # it would never end
     def test_sniff_ends_in_the_middle_of_a_record(self):
         with stream_pair() as (initiator, acceptor):
             record = StreamSender(Role.INITIATOR, BOX).seal(b"x", now=time.time_ns())
             initiator._carrier.sendall(record[:20])
-            begin = time.monotonic()
             assert not sniff(opened_socket=NSTSuperSocket(acceptor), timeout=0.3)
-            assert time.monotonic() - begin < 5
 
     def test_several_packets_in_one_read(self):
         with stream_pair() as (initiator, acceptor):
