@@ -52,6 +52,6 @@ lint: setup
 
 .PHONY: clean
 clean:
-	rm -rf .venv .setup.lock build dist *.egg-info .hypothesis .mypy_cache .pytest_cache .ruff_cache
+	rm -rf .venv .setup.lock build dist *.egg-info nst_scapy/*.so .hypothesis .mypy_cache .pytest_cache .ruff_cache
 	find . -name __pycache__ -type d -prune -exec rm -rf {} +
 	test ! -e kmod/Makefile || $(MAKE) -C kmod clean

@@ -9,7 +9,6 @@ then HMAC) are :class:`Gcm` (:class:`AesGcm` where the library is at its fastest
 from __future__ import annotations
 
 import hmac
-import struct
 from collections.abc import Callable
 from dataclasses import dataclass
 from enum import IntEnum
@@ -21,7 +20,13 @@ from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, algo
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 
+from .gcm_parts import make_template
 from .header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, zero_token
+
+try:
+    from ._gcm_parts import begin, join, split
+except ImportError:  # where it could not be built
+    from .gcm_parts import begin, join, split
 
 BLOCK_LEN = 16
 OKM_LEN = 68
@@ -91,9 +96,6 @@ class Sealer(Protocol):
 
 
 _AFTER_TOKEN = TOKEN_OFFSET + TOKEN_LEN
-_IV_FIELDS = struct.Struct(">12xIQ16s")
-"""Of a record: low half of ``timestamp``, ``nonce``, ``token``."""
-_GCM_IV = struct.Struct(">IQ")
 _IV_BLOCK = slice(8, 24)
 """Of a record: ``timestamp || nonce``."""
 _LENGTH = slice(6, 8)
@@ -101,33 +103,14 @@ _LENGTH = slice(6, 8)
 _ZERO_BLOCK = bytes(BLOCK_LEN)
 
 
-def _too_short(record: bytes) -> ValueError:
-    return ValueError(f"a record is {HEADER_LEN} bytes or more, got {len(record)}")
-
-
-def _out_of_range(exc: Exception) -> ValueError:
-    return ValueError(f"header field out of range: {exc}")
-
-
-def _end(keys: bytes, flags: int) -> bytes:
-    """The 8 bytes of a header after the token."""
-    try:
-        return keys + flags.to_bytes(4)
-    except OverflowError as exc:
-        raise _out_of_range(exc) from None
-
-
 def _records_of(sealer: Sealer, prefix: bytes, session: bytes, keys: bytes) -> SealRecord:
     """What :meth:`Sealer.seal_records` gives where making a header costs next to nothing."""
+    template = make_template(prefix, session, keys)
 
     def seal(
         plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
     ) -> bytes:
-        end = _end(keys, flags)
-        try:
-            header0 = _pack_header0(prefix, len(plaintext), timestamp, session, counter, end)
-        except struct.error as exc:
-            raise _out_of_range(exc) from None
+        header0, _ = begin(template, len(plaintext), timestamp, counter, flags)
         return sealer.seal(header0, plaintext, chain)
 
     return seal
@@ -140,27 +123,24 @@ class Gcm:
 
     def __init__(self, algorithm: Callable[[bytes], CipherAlgorithm], key: bytes, salt: bytes):
         self._algorithm = algorithm(key)
-        self._salt = int.from_bytes(salt)
+        self._salt = salt
 
     def seal(self, header0: bytes, plaintext: bytes, chain: bytes = b"") -> bytes:
-        low, nonce, _ = _IV_FIELDS.unpack_from(header0)
-        iv = _GCM_IV.pack(low ^ self._salt, nonce)
+        _, iv, _ = split(header0, self._salt)
         encryptor = Cipher(self._algorithm, modes.GCM(iv)).encryptor()
         encryptor.authenticate_additional_data(header0 + chain)
         body = encryptor.update(plaintext)
         encryptor.finalize()
-        return header0[:TOKEN_OFFSET] + encryptor.tag + header0[_AFTER_TOKEN:] + body
+        return join(header0, body + encryptor.tag)
 
     def seal_records(self, prefix: bytes, session: bytes, keys: bytes) -> SealRecord:
         return _records_of(self, prefix, session, keys)
 
     def open(self, record: bytes, chain: bytes = b"") -> bytes:
-        if len(record) < HEADER_LEN:
-            raise _too_short(record)
-        low, nonce, token = _IV_FIELDS.unpack_from(record)
-        iv = _GCM_IV.pack(low ^ self._salt, nonce)
+        header0, iv, _ = split(record, self._salt)
+        token = record[TOKEN_OFFSET:_AFTER_TOKEN]
         decryptor = Cipher(self._algorithm, modes.GCM(iv, token)).decryptor()
-        decryptor.authenticate_additional_data(zero_token(record) + chain)
+        decryptor.authenticate_additional_data(header0 + chain)
         plaintext = decryptor.update(record[HEADER_LEN:])
         try:
             decryptor.finalize()
@@ -170,35 +150,9 @@ class Gcm:
 
     def decrypt(self, record: bytes) -> bytes:
         # GCM's keystream is CTR from the counter block after the tag's (SP 800-38D, 7.2).
-        low, nonce, _ = _IV_FIELDS.unpack_from(record)
-        block = _GCM_IV.pack(low ^ self._salt, nonce) + b"\0\0\0\2"
-        decryptor = Cipher(self._algorithm, modes.CTR(block)).decryptor()
+        _, iv, _ = split(record, self._salt)
+        decryptor = Cipher(self._algorithm, modes.CTR(iv + b"\0\0\0\2")).decryptor()
         return decryptor.update(record[HEADER_LEN:]) + decryptor.finalize()
-
-
-_layouts: dict[int, Callable[..., bytes]] = {}
-"""What puts a record together, by the length of its payload; at most ``_MOST_LAYOUTS``."""
-_MOST_LAYOUTS = 1024
-
-
-def _layout(length: int) -> Callable[..., bytes]:
-    """Of header, token, what is behind it and body, in one piece.
-
-    Packing cuts off what is too long for its place, so that header and sealed payload
-    go in whole: a slice of each would be one more copy.
-    """
-    if len(_layouts) >= _MOST_LAYOUTS:
-        _layouts.clear()
-    layout = _layouts[length] = struct.Struct(f">24s16s8s{length}s").pack
-    return layout
-
-
-_pack_header0 = struct.Struct(">6sHQ6sH16x8s").pack
-_pack_iv = struct.Struct(">I6sH").pack
-_unpack_sealed = struct.Struct(">12xI8s16s8s").unpack_from
-"""Of a record: low half of ``timestamp``, ``nonce``, ``token``, the 8 bytes after it."""
-_repack_header0 = struct.Struct(">24s16x8s").pack
-_repack_iv = struct.Struct(">I8s").pack
 
 
 class AesGcm(Gcm):
@@ -216,53 +170,28 @@ class AesGcm(Gcm):
         self._decrypt = aead.decrypt
 
     def seal(self, header0: bytes, plaintext: bytes, chain: bytes = b"") -> bytes:
-        low, nonce, _, end = _unpack_sealed(header0)
-        iv = _repack_iv(low ^ self._salt, nonce)
-        sealed = self._encrypt(iv, plaintext, header0 + chain if chain else header0)
-        length = len(plaintext)
-        layout = _layouts.get(length) or _layout(length)
-        return layout(header0, sealed[length:], end, sealed)
+        _, iv, _ = split(header0, self._salt)
+        return join(header0, self._encrypt(iv, plaintext, header0 + chain))
 
     def seal_records(self, prefix: bytes, session: bytes, keys: bytes) -> SealRecord:
-        # What a closure holds is found faster than what a module does, and what a plain
-        # dict does faster than what one with __missing__ does.
-        encrypt, salt, pack_header0, pack_iv = self._encrypt, self._salt, _pack_header0, _pack_iv
-        layouts, ends = _layouts, dict[int, bytes]()
+        # What a closure holds is found faster than what an object or a module does.
+        encrypt, make, put_together = self._encrypt, begin, join
+        template = make_template(prefix, session, keys, self._salt)
 
         def seal(
             plaintext: bytes, timestamp: int, counter: int, flags: int, chain: bytes = b""
         ) -> bytes:
-            length = len(plaintext)
-            try:
-                end, layout = ends[flags], layouts[length]
-            except KeyError:
-                end, layout = _end(keys, flags), _layout(length)
-                ends[flags] = end
-            try:
-                header0 = pack_header0(prefix, length, timestamp, session, counter, end)
-            except struct.error as exc:
-                raise _out_of_range(exc) from None
-            sealed = encrypt(
-                pack_iv(timestamp & 0xFFFFFFFF ^ salt, session, counter),
-                plaintext,
-                header0 + chain if chain else header0,
+            header0, iv = make(template, len(plaintext), timestamp, counter, flags)
+            return put_together(
+                header0, encrypt(iv, plaintext, header0 + chain if chain else header0)
             )
-            return layout(header0, sealed[length:], end, sealed)
 
         return seal
 
     def open(self, record: bytes, chain: bytes = b"") -> bytes:
+        header0, iv, sealed = split(record, self._salt)
         try:
-            low, nonce, token, end = _unpack_sealed(record)
-        except struct.error:
-            raise _too_short(record) from None
-        header0 = _repack_header0(record, end)
-        try:
-            return self._decrypt(
-                _repack_iv(low ^ self._salt, nonce),
-                record[HEADER_LEN:] + token,
-                header0 + chain if chain else header0,
-            )
+            return self._decrypt(iv, sealed, header0 + chain if chain else header0)
         except InvalidTag:
             raise AuthError from None
 
@@ -322,7 +251,7 @@ class CbcHmac:
 
     def open(self, record: bytes, chain: bytes = b"") -> bytes:
         if len(record) < HEADER_LEN:
-            raise _too_short(record)
+            raise ValueError(f"a record is {HEADER_LEN} bytes or more, got {len(record)}")
         token = self._token(zero_token(record) + chain + record[HEADER_LEN:])
         if not hmac.compare_digest(token, record[TOKEN_OFFSET:_AFTER_TOKEN]):
             raise AuthError

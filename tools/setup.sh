@@ -9,8 +9,8 @@ set -euo pipefail
 cd "$(dirname "$0")/.."
 
 packages=(
-	# the virtual environment
-	python3-venv
+	# the virtual environment, and what nst_scapy has in C
+	python3-dev python3-venv
 	# kernel modules and guest programs; kbuild's tools need the two libraries
 	gcc libc6-dev libelf1 libssl3 make perl sparse xz-utils
 	# a whole kernel, sanitizer-6.12
@@ -59,7 +59,7 @@ system_packages() {
 # The stamp is written last: an environment without it is not trusted.
 virtual_environment() {
 	local stamp=.venv/.complete wanted
-	wanted=$(cat pyproject.toml; echo "$PWD"; "$python" --version)
+	wanted=$(cat pyproject.toml nst_scapy/*.c; echo "$PWD"; "$python" --version)
 	[[ ! -e $stamp || $(<"$stamp") != "$wanted" ]] || return 0
 	say "installing the project and what it needs into .venv"
 	if [[ ! -e $stamp ]]; then

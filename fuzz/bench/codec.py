@@ -34,13 +34,14 @@ def contests() -> Iterator[Contest]:
 
 def _of(suite: Suite, payload: bytes) -> Iterator[Contest]:
     epoch = Epoch(bytes(32), KeyParams(suite.id, 0, 1, 2), 77)
-    record = epoch.seal(payload, _NOW, 3, DGRAM)
+    seal_record, open_record = epoch.seal, epoch.open
+    record = seal_record(payload, _NOW, 3, DGRAM)
 
     def seal() -> bytes:
-        return epoch.seal(payload, _NOW, 3, DGRAM)
+        return seal_record(payload, _NOW, 3, DGRAM)
 
     def open_() -> bytes:
-        return epoch.open(record)
+        return open_record(record)
 
     if suite.id == SuiteId.AES_GCM:
         target, peers = _AEAD_TARGET, ("AESGCM.encrypt",) * 2
