@@ -128,7 +128,10 @@ static ssize_t nst_dgram_seal(struct nst_sock *ns, u8 *record, size_t len,
 	err = nst_epoch_seal(&ns->tx.epoch, hdr, len, NST_FLAG_DGRAM, NULL,
 			     record + NST_HEADER_LEN);
 	nst_reflect_touch(&ns->dgram.reflect, be64_to_cpu(hdr->timestamp));
-	return err ?: record_len;
+	if (err)
+		return err;
+	ns->tx.records++;
+	return record_len;
 }
 
 int nst_dgram_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)

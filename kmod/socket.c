@@ -190,12 +190,16 @@ int nst_sock_wait(struct nst_sock *ns,
 	return err;
 }
 
-/* Counts a verdict of the receive path. */
+/* Counts a verdict of the receive path. Under rx_lock. */
 void nst_sock_count(struct nst_sock *ns, enum nst_verdict verdict)
 {
 	nst_stat_verdict(ns->nn->stats, NST_RECEIVE_PATH, ns->transport,
 			 verdict);
 	WRITE_ONCE(ns->last_verdict, verdict);
+	if (verdict == NST_OK)
+		ns->rx_records++;
+	else
+		ns->rx_rejected++;
 }
 
 /**

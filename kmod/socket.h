@@ -31,6 +31,7 @@ struct nst_tx {
 	struct mutex		lock;		/* guards what sending changes */
 	struct nst_tx_policy	policy;
 	struct nst_epoch	epoch;
+	u64			records;	/* sealed, in all */
 };
 
 struct nst_stream_tx {
@@ -126,6 +127,8 @@ struct nst_sock {
 	struct nst_rx_policy	rx_policy;	/* written under rx_lock */
 	struct nst_tx		tx;
 	struct mutex		rx_lock;	/* guards what receiving changes */
+	u64			rx_records;	/* accepted, in all */
+	u64			rx_rejected;
 	union {
 		struct nst_stream stream;
 		struct nst_dgram dgram;

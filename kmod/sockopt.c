@@ -146,13 +146,20 @@ static void nst_get_info(struct nst_sock *ns, struct nst_info *info)
 		info->tx_kpos = epoch->params.kpos;
 		info->tx_kval = epoch->params.kval;
 	}
+	info->tx_records = ns->tx.records;
 	mutex_unlock(&ns->tx.lock);
 
-	if (ns->transport == NST_STREAM) {
-		mutex_lock(&ns->rx_lock);
-		info->rx_session_id = ns->stream.rx.state.prev.session_id;
-		mutex_unlock(&ns->rx_lock);
+	mutex_lock(&ns->rx_lock);
+	if (ns->transport == NST_STREAM && ns->stream.rx.state.prev.valid) {
+		const struct nst_previous *prev = &ns->stream.rx.state.prev;
+
+		info->rx_session_id = prev->session_id;
+		info->rx_counter = prev->counter + 1;
+		info->rx_kid = prev->params.kid;
 	}
+	info->rx_records = ns->rx_records;
+	info->rx_rejected = ns->rx_rejected;
+	mutex_unlock(&ns->rx_lock);
 	info->last_verdict = READ_ONCE(ns->last_verdict);
 }
 

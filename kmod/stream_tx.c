@@ -145,6 +145,7 @@ static int nst_stream_seal(struct nst_sock *ns, u8 *record, size_t len,
 	tx->pending_len = NST_HEADER_LEN + nst_suite_body_len(suite, len);
 	tx->pending_sent = 0;
 	tx->outq.sealed += len;
+	ns->tx.records++;
 	return 0;
 }
 

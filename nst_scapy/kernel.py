@@ -6,8 +6,12 @@ The constants are those of `kmod/include/uapi/linux/nst.h`.
 
 from __future__ import annotations
 
+import ctypes
+import os
 import socket
 import struct
+from array import array
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any, NamedTuple, Self
 
@@ -25,6 +29,9 @@ SOL_NST = 1337
 NST_TX_SUITE = 1
 NST_TX_KEY = 2
 NST_INFO = 3
+NST_TX_KIDS = 4
+NST_RX_KIDS = 5
+NST_RX_SUITES = 6
 NST_PIN_KID = 1
 NST_PIN_PERTURB = 2
 
@@ -32,11 +39,18 @@ KEYBOX = Path("/proc/net/nst_keybox")
 _FAMILY = Path("/sys/module/nst/parameters/family")
 _PROTOCOLS = {socket.AF_INET: NST_PROTO_INET, socket.AF_INET6: NST_PROTO_INET6}
 _TX_KEY = struct.Struct("=HBBI")
-_INFO = struct.Struct("=QQIHBBBB6x")
+_INFO = struct.Struct("=QQIHBBBBHIQQQ")
+_RX_SUITES = struct.Struct("=I")
+_KIDS = 1 << 16
+_LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 class Info(NamedTuple):
-    """``struct nst_info``: a socket's running epochs, 0 before a direction's first record."""
+    """``struct nst_info``: a socket's running epochs, 0 before a direction's first record.
+
+    ``tx_records``, ``rx_records`` and ``rx_rejected`` count what the socket sealed, accepted
+    and rejected in all. The other ``rx_`` fields stay 0 for datagrams.
+    """
 
     tx_session_id: int
     rx_session_id: int
@@ -46,6 +60,11 @@ class Info(NamedTuple):
     tx_kpos: int
     tx_kval: int
     last_verdict: int
+    rx_kid: int
+    rx_counter: int
+    tx_records: int
+    rx_records: int
+    rx_rejected: int
 
 
 def family_number() -> int:
@@ -54,6 +73,10 @@ def family_number() -> int:
         return int(_FAMILY.read_text())
     except OSError:
         return AF_NST
+
+
+def _set_of(kids: Iterable[int]) -> bytes:
+    return array("H", kids).tobytes()
 
 
 def load_keybox(text: bytes) -> None:
@@ -141,6 +164,58 @@ class NSTKernelSocket(socket.socket):
         pins = (NST_PIN_KID if kid is not None else 0) | (NST_PIN_PERTURB if perturb else 0)
         self.setsockopt(SOL_NST, NST_TX_KEY, _TX_KEY.pack(kid or 0, kpos, kval, pins))
 
+    @property
+    def tx_kids(self) -> frozenset[int]:
+        """The kids that epochs are drawn from, unless :meth:`pin` says one; none: all of the box.
+
+        Setting others starts a new epoch.
+
+        Raises:
+            OverflowError: what is set is no kid.
+        """
+        return self._kids(NST_TX_KIDS)
+
+    @tx_kids.setter
+    def tx_kids(self, kids: Iterable[int]) -> None:
+        self.setsockopt(SOL_NST, NST_TX_KIDS, _set_of(kids))
+
+    @property
+    def rx_kids(self) -> frozenset[int]:
+        """The kids that records are accepted with, from the next one on; none: all of the box.
+
+        Raises:
+            OverflowError: what is set is no kid.
+        """
+        return self._kids(NST_RX_KIDS)
+
+    @rx_kids.setter
+    def rx_kids(self, kids: Iterable[int]) -> None:
+        self.setsockopt(SOL_NST, NST_RX_KIDS, _set_of(kids))
+
+    def _kids(self, option: int) -> frozenset[int]:
+        # socket.getsockopt() has room for 1024 bytes at most.
+        kids = (ctypes.c_uint16 * _KIDS)()
+        length = ctypes.c_uint32(ctypes.sizeof(kids))
+        if _LIBC.getsockopt(self.fileno(), SOL_NST, option, kids, ctypes.byref(length)):
+            number = ctypes.get_errno()
+            raise OSError(number, os.strerror(number))
+        return frozenset(kids[: length.value // ctypes.sizeof(ctypes.c_uint16)])
+
+    @property
+    def rx_suites(self) -> frozenset[SuiteId]:
+        """The suites that records are accepted in, from the next one on.
+
+        Raises:
+            OSError: ``EOPNOTSUPP`` if the kernel lacks one that is set.
+        """
+        (mask,) = _RX_SUITES.unpack(self.getsockopt(SOL_NST, NST_RX_SUITES, _RX_SUITES.size))
+        return frozenset(suite for suite in SuiteId if mask & 1 << suite)
+
+    @rx_suites.setter
+    def rx_suites(self, suites: Iterable[SuiteId]) -> None:
+        mask = sum(1 << suite for suite in set(suites))
+        self.setsockopt(SOL_NST, NST_RX_SUITES, _RX_SUITES.pack(mask))
+
     def info(self) -> Info:
-        """The running epochs and the last verdict."""
+        """The running epochs, the last verdict, and how many records there were."""
         return Info(*_INFO.unpack(self.getsockopt(SOL_NST, NST_INFO, _INFO.size)))

@@ -19,20 +19,11 @@ from typing import NamedTuple
 import pytest
 
 from nst_scapy.header import Role
+from nst_scapy.kernel import AF_NST, NST_TX_KEY, SOL_NST, Info, NSTKernelSocket
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.suite import SuiteId
 
-AF_NST = 18
-SOL_NST = 1337
-NST_TX_SUITE = 1
-NST_TX_KEY = 2
-NST_INFO = 3
-NST_TX_KIDS = 4
-NST_RX_KIDS = 5
-NST_RX_SUITES = 6
-NST_PIN_KID = 1
-NST_PIN_PERTURB = 2
 TIMEOUT_S = 20.0
 LIBC = ctypes.CDLL(None, use_errno=True)
 
@@ -179,22 +170,10 @@ def get_kids(sock: socket.socket, option: int) -> list[int]:
     return array("H", sock.getsockopt(SOL_NST, option, 1024)).tolist()
 
 
-class Info(NamedTuple):
-    """struct nst_info, but for its reserved bytes."""
-
-    tx_session_id: int
-    rx_session_id: int
-    tx_counter: int
-    tx_kid: int
-    tx_cipher_id: int
-    tx_kpos: int
-    tx_kval: int
-    last_verdict: int
-
-
 def info(sock: socket.socket) -> Info:
     """Get NST_INFO."""
-    return Info(*struct.unpack("=QQIHBBBB6x", sock.getsockopt(SOL_NST, NST_INFO, 64)))
+    with NSTKernelSocket(fileno=os.dup(sock.fileno())) as same:
+        return same.info()
 
 
 def stream_sender(box: KeyBox, role: Role = Role.INITIATOR) -> StreamSender:

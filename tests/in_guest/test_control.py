@@ -13,15 +13,12 @@ from pathlib import Path
 
 import pytest
 
+from nst_scapy.kernel import NST_PIN_KID, NST_PIN_PERTURB, NST_TX_SUITE, SOL_NST
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender
 from tests.in_guest import counters
 from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import (
-    NST_PIN_KID,
-    NST_PIN_PERTURB,
-    NST_TX_SUITE,
-    SOL_NST,
     fails_with,
     info,
     load_keybox,

@@ -15,6 +15,7 @@ from contextlib import contextmanager
 import pytest
 
 from nst_scapy.header import Flags, Header
+from nst_scapy.kernel import NST_PIN_PERTURB, NST_TX_SUITE, SOL_NST
 from nst_scapy.keybox import KeyBox
 from nst_scapy.receiver import DgramReceiver, Receiver
 from nst_scapy.sender import DgramSender
@@ -24,9 +25,6 @@ from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import (
     INET,
     INET6,
-    NST_PIN_PERTURB,
-    NST_TX_SUITE,
-    SOL_NST,
     Over,
     available_suites,
     fails_with,

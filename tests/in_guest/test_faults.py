@@ -12,12 +12,11 @@ from pathlib import Path
 
 import pytest
 
+from nst_scapy.kernel import NST_TX_SUITE, SOL_NST
 from nst_scapy.suite import SuiteId
 from tests.in_guest.faults import FAIL_NTH, at_every_point, every_allocation_may_fail
 from tests.in_guest.sockets import (
     INET,
-    NST_TX_SUITE,
-    SOL_NST,
     Over,
     Pair,
     available_suites,

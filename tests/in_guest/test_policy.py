@@ -12,16 +12,19 @@ import pytest
 
 from nst_scapy.epoch import seal_under
 from nst_scapy.header import Header, Role
-from nst_scapy.keybox import KeyBox
-from nst_scapy.sender import DgramSender, Pins, StreamSender
-from nst_scapy.suite import SuiteId
-from tests.in_guest.counters import Counted
-from tests.in_guest.sockets import (
+from nst_scapy.kernel import (
     NST_PIN_KID,
     NST_RX_KIDS,
     NST_RX_SUITES,
     NST_TX_KIDS,
     SOL_NST,
+    NSTKernelSocket,
+)
+from nst_scapy.keybox import KeyBox
+from nst_scapy.sender import DgramSender, Pins, StreamSender
+from nst_scapy.suite import SuiteId
+from tests.in_guest.counters import Counted
+from tests.in_guest.sockets import (
     available_suites,
     fails_with,
     get_kids,
@@ -40,6 +43,13 @@ from tests.in_guest.sockets import (
 
 KEY = b"5a" * 32
 ALL_SUITES = sum(1 << suite for suite in available_suites())
+
+
+def seal_wrongly(box: KeyBox) -> bytes:
+    """A datagram that only its token gives away."""
+    record = bytearray(DgramSender(box).seal(b"x", now=time.time_ns()))
+    record[-1] ^= 1
+    return bytes(record)
 
 
 def test_a_set_is_read_back_sorted_and_without_repetitions() -> None:
@@ -79,6 +89,52 @@ def test_suites_that_the_kernel_lacks() -> None:
         for suite in missing:
             with fails_with(errno.EOPNOTSUPP):
                 sock.setsockopt(SOL_NST, NST_RX_SUITES, 1 << suite)
+
+
+def test_the_sets_in_python() -> None:
+    with NSTKernelSocket(type=socket.SOCK_DGRAM) as sock:
+        assert (sock.tx_kids, sock.rx_kids) == (frozenset(), frozenset())
+        assert sock.rx_suites == set(available_suites())
+        sock.tx_kids = {7, 3}
+        # More than socket.getsockopt() has room for.
+        sock.rx_kids = range(2000, 65536)
+        sock.rx_suites = {SuiteId.AES_CBC}
+        assert (sock.tx_kids, sock.rx_kids) == ({3, 7}, set(range(2000, 65536)))
+        assert sock.rx_suites == {SuiteId.AES_CBC}
+        for wrong in (-1, 65536):
+            with pytest.raises(OverflowError):
+                sock.rx_kids = [wrong]
+        sock.rx_kids = ()
+        assert (sock.tx_kids, sock.rx_kids) == ({3, 7}, frozenset())
+    with fails_with(errno.EBADF):
+        sock.tx_kids  # noqa: B018
+
+
+def test_what_a_socket_counts(box: KeyBox) -> None:
+    mine, other = sorted(box)[:2]
+    with nst_pair() as pair:
+        pin_key(pair.initiator, mine, 0, 0, NST_PIN_KID)
+        for length in (1, 40_000):
+            pair.initiator.sendall(bytes(length))
+        recv_exactly(pair.acceptor, 40_001)
+        sent, received = info(pair.initiator), info(pair.acceptor)
+        assert (sent.tx_records, sent.rx_records) == (4, 0)
+        assert (received.rx_records, received.rx_rejected, received.tx_records) == (4, 0, 0)
+        assert (received.rx_kid, received.rx_counter) == (mine, 4)
+        set_kids(pair.acceptor, NST_RX_KIDS, [other])
+        pair.initiator.sendall(b"x")
+        with fails_with(errno.EBADMSG):
+            pair.acceptor.recv(1)
+        assert info(pair.acceptor)[-2:] == (4, 1)
+    with nst_socket(socket.SOCK_DGRAM) as server, nst_socket(socket.SOCK_DGRAM) as client:
+        server.bind(("127.0.0.1", 0))
+        client.connect(server.getsockname())
+        with plain_socket(socket.SOCK_DGRAM) as udp:
+            udp.sendto(seal_wrongly(box), server.getsockname())
+        client.send(b"x")
+        assert server.recv(1) == b"x"
+        assert info(client).tx_records == 1
+        assert info(server)[-5:] == (0, 0, 0, 1, 1)
 
 
 @pytest.mark.usefixtures("restore_keybox")

@@ -10,14 +10,13 @@ import time
 import pytest
 
 from nst_scapy.header import Role
+from nst_scapy.kernel import NST_TX_SUITE, SOL_NST
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.suite import SuiteId
 from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import (
     INET,
-    NST_TX_SUITE,
-    SOL_NST,
     available_suites,
     fails_with,
     nst_pair,

@@ -15,6 +15,7 @@ import pytest
 from nst_scapy.cli.connect import command as connect
 from nst_scapy.dgram_socket import NSTDgramSocket
 from nst_scapy.header import Role
+from nst_scapy.kernel import NST_TX_SUITE, SOL_NST
 from nst_scapy.keybox import KeyBox
 from nst_scapy.stream_socket import NSTStreamSocket, connect_stream
 from nst_scapy.suite import SuiteId
@@ -23,8 +24,6 @@ from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import (
     INET,
     INET6,
-    NST_TX_SUITE,
-    SOL_NST,
     TIMEOUT_S,
     Over,
     available_suites,

@@ -57,7 +57,11 @@ struct nst_tx_key {
 	__u32	pin;			/* what of the above is pinned */
 };
 
-/* The running epochs; all 0 before a direction's first record. */
+/*
+ * The running epochs; all 0 before a direction's first record, and rx_* for datagrams,
+ * each of which may come from an epoch of its own. It may grow: getsockopt() fills in
+ * what there is room for, and says how much that is.
+ */
 struct nst_info {
 	__u64	tx_session_id;
 	__u64	rx_session_id;		/* of the last record accepted */
@@ -67,7 +71,12 @@ struct nst_info {
 	__u8	tx_kpos;
 	__u8	tx_kval;
 	__u8	last_verdict;		/* 0 for OK, else the number of the check */
-	__u8	reserved[6];
+	__u16	rx_kid;			/* of the last record accepted */
+	__u32	rx_counter;		/* the next record's */
+	/* In all, other than what is above: since socket() or accept(). */
+	__u64	tx_records;		/* sealed */
+	__u64	rx_records;		/* accepted */
+	__u64	rx_rejected;		/* judged otherwise, by the socket */
 };
 
 #endif /* _UAPI_LINUX_NST_H */
