@@ -6,6 +6,7 @@
 #define _NST_COMPAT_H
 
 #include <linux/net.h>
+#include <linux/net_tstamp.h>
 #include <linux/random.h>
 #include <linux/sysctl.h>
 #include <linux/uio.h>
@@ -34,6 +35,10 @@ static inline struct udp_table *nst_udp_table(const struct net *net)
 	return net->ipv4.udp_table;
 #endif
 }
+
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 12, 0)
+#define SOF_TIMESTAMPING_OPT_RX_FILTER	0
+#endif
 
 #ifndef ITER_DEST
 #define ITER_DEST			READ

@@ -59,6 +59,7 @@ struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len)
 		return NULL;
 	}
 	INIT_LIST_HEAD(&plain->list);
+	plain->stamp = (struct nst_stamp){ };
 	plain->size = size;
 	plain->len = 0;
 	plain->read = 0;

@@ -5,12 +5,20 @@
 #ifndef _NST_PLAIN_H
 #define _NST_PLAIN_H
 
+#include <linux/ktime.h>
 #include <linux/types.h>
 
 struct nst_sock;
 
+/* When the last of it came, on a stream that tells; 0: nobody knows. */
+struct nst_stamp {
+	ktime_t		software;
+	ktime_t		hardware;
+};
+
 struct nst_plain {
 	struct list_head	list;
+	struct nst_stamp	stamp;
 	size_t			size;		/* of this allocation */
 	size_t			len;
 	size_t			read;

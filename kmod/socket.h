@@ -56,6 +56,7 @@ struct nst_stream_rx {
 	bool			checked;	/* the header passed checks 2 to 12 */
 	size_t			body_len;
 	struct nst_plain	*body;
+	struct nst_stamp	stamp;		/* of what was read last */
 
 	struct nst_stream_state	state;
 	struct nst_keys		*keys;		/* of the running epoch */

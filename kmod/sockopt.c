@@ -284,6 +284,7 @@ static bool nst_tcp_option_allowed(int optname)
 	case TCP_SAVE_SYN:
 	case TCP_NOTSENT_LOWAT:
 	case TCP_TX_DELAY:
+	case TCP_INQ:
 		return true;
 	}
 	return false;

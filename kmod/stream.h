@@ -44,6 +44,11 @@ int nst_stream_fill(struct nst_sock *ns);
 void nst_stream_fill_to(struct nst_sock *ns, size_t want);
 void nst_stream_rx_reset(struct nst_sock *ns);
 
+/* stream_cmsg.c */
+size_t nst_stream_stamp(struct nst_sock *ns, size_t len);
+void nst_stream_put_cmsgs(struct nst_sock *ns, struct msghdr *msg,
+			  const struct nst_stamp *stamp);
+
 /* stream_recv.c */
 int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 		       int flags);

@@ -59,28 +59,45 @@ static void nst_stream_consume(struct nst_sock *ns, struct nst_plain *plain,
 	}
 }
 
+/* One recvmsg(). */
+struct nst_reading {
+	struct msghdr		*msg;
+	size_t			len;
+	int			flags;
+	size_t			start;		/* not 0 for peeking only */
+	size_t			copied;
+	struct nst_stamp	stamp;		/* of the last that was copied */
+};
+
+static void nst_stream_copied(struct nst_reading *reading,
+			      const struct nst_plain *plain, size_t len)
+{
+	reading->copied += len;
+	if (plain->stamp.software || plain->stamp.hardware)
+		reading->stamp = plain->stamp;
+}
+
 /*
- * Copies what can be had without waiting, from @start + *@copied on; @start is not 0
- * for peeking only. Returns 1 if there is nothing to wait for: all that was asked
- * for, or the end of file; 0 if there is; or a negative error.
+ * Copies what can be had without waiting. Returns 1 if there is nothing to wait for:
+ * all that was asked for, or the end of file; 0 if there is; or a negative error.
  */
-static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
-			   int flags, size_t start, size_t *copied)
+static int nst_stream_copy(struct nst_sock *ns, struct nst_reading *reading)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
-	bool peek = flags & MSG_PEEK;
+	bool peek = reading->flags & MSG_PEEK;
 	struct nst_plain *plain = NULL, *next;
 	size_t offset, part;
 	int ret;
 
 	do {
 		if (!plain)
-			plain = nst_stream_plain_at(rx, peek ? start + *copied :
-						    0, &offset);
+			plain = nst_stream_plain_at(rx, peek ? reading->start +
+						    reading->copied : 0,
+						    &offset);
 		if (!plain) {
 			/* Peeking must not pile up all that the peer sends. */
 			if (rx->plain_size >= READ_ONCE(ns->sk->sk_rcvbuf))
-				return *copied ? 1 : -EAGAIN;
+				return reading->copied ? 1 : -EAGAIN;
 			ret = nst_stream_fill(ns);
 			if (ret < 0)
 				return ret;
@@ -88,12 +105,12 @@ static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
 				break;
 			continue;
 		}
-		part = min(len - *copied, plain->len - offset);
-		if (!(flags & MSG_TRUNC) &&
+		part = min(reading->len - reading->copied, plain->len - offset);
+		if (!(reading->flags & MSG_TRUNC) &&
 		    copy_to_iter(plain->data + offset, part,
-				 &msg->msg_iter) != part)
+				 &reading->msg->msg_iter) != part)
 			return -EFAULT;
-		*copied += part;
+		nst_stream_copied(reading, plain, part);
 		offset += part;
 		next = plain;
 		if (offset == plain->len) {
@@ -103,7 +120,7 @@ static int nst_stream_copy(struct nst_sock *ns, struct msghdr *msg, size_t len,
 		if (!peek)
 			nst_stream_consume(ns, plain, part);
 		plain = next;
-		if (*copied == len)
+		if (reading->copied == reading->len)
 			return 1;
 	} while (true);
 
@@ -126,8 +143,13 @@ int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 {
 	struct nst_sock *ns = nst_sock_of(sock);
 	struct nst_stream_rx *rx = &ns->stream.rx;
-	size_t copied = 0, start, target;
+	struct nst_reading reading = {
+		.msg = msg,
+		.len = len,
+		.flags = flags,
+	};
 	struct sock *sk = ns->sk;
+	size_t target;
 	long timeo;
 	u64 seen;
 	int ret;
@@ -139,14 +161,14 @@ int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 	timeo = sock_rcvtimeo(sk, flags & MSG_DONTWAIT);
 	target = flags & MSG_WAITALL ? len :
 				       min_t(size_t, READ_ONCE(rx->lowat), len);
-	start = max(sk_peek_offset(sk, flags), 0);
+	reading.start = max(sk_peek_offset(sk, flags), 0);
 
 	for (;;) {
 		mutex_lock(&ns->rx_lock);
-		ret = nst_stream_copy(ns, msg, len, flags, start, &copied);
+		ret = nst_stream_copy(ns, &reading);
 		seen = rx->opened;
 		mutex_unlock(&ns->rx_lock);
-		if (ret || (copied && copied >= target))
+		if (ret || (reading.copied && reading.copied >= target))
 			break;
 		ret = nst_sock_wait(ns, nst_stream_receivable, seen, &timeo);
 		if (ret)
@@ -156,6 +178,9 @@ int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,
 			break;
 		}
 	}
-	nst_stream_move_peek_off(sk, flags, copied);
-	return copied || ret > 0 ? copied : ret;
+	nst_stream_move_peek_off(sk, flags, reading.copied);
+	if (!reading.copied && ret <= 0)
+		return ret;
+	nst_stream_put_cmsgs(ns, msg, &reading.stamp);
+	return reading.copied;
 }

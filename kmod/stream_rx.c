@@ -24,6 +24,7 @@ static void nst_stream_drop_record(struct nst_sock *ns)
 	rx->body = NULL;
 	rx->received = 0;
 	rx->checked = false;
+	rx->stamp = (struct nst_stamp){ };
 }
 
 static void nst_stream_drop_keys(struct nst_stream_rx *rx)
@@ -124,11 +125,16 @@ static int nst_stream_gather(struct nst_sock *ns, void *buf, size_t offset,
 			     size_t want)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
+	const struct sk_buff_head *queue = &ns->sk->sk_receive_queue;
 
 	while (rx->received < want) {
-		int n = nst_stream_read(ns, buf + rx->received - offset,
-					want - rx->received, 0);
+		size_t part = nst_stream_stamp(ns, want - rx->received);
+		int n = nst_stream_read(ns, buf + rx->received - offset, part,
+					0);
 
+		/* Nothing was asked for, and something came meanwhile. */
+		if (!n && !part && !skb_queue_empty_lockless(queue))
+			continue;
 		if (n <= 0)
 			return nst_stream_no_bytes(ns, n);
 		rx->received += n;
@@ -231,6 +237,7 @@ static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 		nst_stream_drop_keys(rx);
 	} else {
 		rx->body->len = be16_to_cpu(rx->hdr.transport_len);
+		rx->body->stamp = rx->stamp;
 		WRITE_ONCE(rx->plain_len, rx->plain_len + rx->body->len);
 		WRITE_ONCE(rx->opened, rx->opened + rx->body->len);
 		rx->plain_size += rx->body->size;

@@ -19,6 +19,8 @@ from nst_scapy.header import Role
 from nst_scapy.keybox import KeyBox
 from tests.in_guest import counters
 from tests.in_guest.counters import Counted
+from tests.in_guest.semantics import cmsgs
+from tests.in_guest.semantics.wire import Wire
 from tests.in_guest.sockets import (
     INET,
     INET6,
@@ -31,6 +33,7 @@ from tests.in_guest.sockets import (
     nst_socket,
     nst_to_tcp,
     plain_socket,
+    readable,
     recv_exactly,
     stream_sender,
     tcp_to_nst,
@@ -71,6 +74,21 @@ def test_it_may_come_byte_by_byte(box: KeyBox, counted: Counted) -> None:
             pair.initiator.sendall(bytes([byte]))
         counted.expect(stream={"OK": 1})
         assert pair.acceptor.recv(10) == b"first"
+
+
+def test_a_record_came_when_its_last_byte_did(box: KeyBox) -> None:
+    # Somebody has to want stamps already: the kernel begins to make them in its own time.
+    with Wire(), tcp_to_nst() as pair:
+        pair.acceptor.setsockopt(socket.SOL_SOCKET, cmsgs.SO_TIMESTAMPNS, 1)
+        record = stream_sender(box).seal(b"x", now=time.time_ns())
+        for part in (record[:20], record[20:-1]):
+            pair.initiator.sendall(part)
+            time.sleep(0.02)
+        since_s = time.time()
+        pair.initiator.sendall(record[-1:])
+        assert readable(pair.acceptor, TIMEOUT_S)
+        _, ancillary, _, _ = pair.acceptor.recvmsg(1, cmsgs.ROOM)
+        assert [in_time for _, in_time in cmsgs.told_between(ancillary, since_s)] == [True]
 
 
 def test_data_from_before_accept_is_opened_there(box: KeyBox, counted: Counted) -> None:

@@ -242,15 +242,6 @@ def control_messages_cut_off(world: World) -> object:
         return data, [len(value) for _, _, value in ancillary], flags
 
 
-def stamped_with_the_time(world: World) -> object:
-    with world.connected() as (client, server):
-        server.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPNS, 1)
-        client.send(text(10))
-        _, ((level, kind, value),), _, _ = server.recvmsg(100, 100)
-        seconds, _ = struct.unpack("qq", value)
-        return level, kind, abs(time.time() - seconds) < 60
-
-
 def _unreachable(world: World) -> socket.socket:
     """Connected to where nobody is."""
     client = world.socket(socket.SOCK_DGRAM)

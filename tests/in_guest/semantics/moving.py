@@ -13,7 +13,12 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 
 from tests.in_guest.semantics import multimsg
-from tests.in_guest.semantics.uring import IORING_OP_RECV, IORING_OP_SEND, Uring
+from tests.in_guest.semantics.uring import (
+    IORING_CQE_F_SOCK_NONEMPTY,
+    IORING_OP_RECV,
+    IORING_OP_SEND,
+    Uring,
+)
 from tests.in_guest.semantics.world import World, attempt, meanwhile, text, wait_for_bytes
 from tests.in_guest.sockets import recv_all, recv_exactly
 
@@ -186,6 +191,19 @@ def a_ring_waits_for_all(world: World) -> object:
         with meanwhile(lambda: pair.initiator.sendall(text(70))):
             received = ring.call(IORING_OP_RECV, pair.acceptor, buffer, socket.MSG_WAITALL)
         return buffer.raw[:received]
+
+
+def a_ring_tells_that_there_is_more(world: World) -> object:
+    with world.pair() as pair, Uring() as ring:
+        for length in (30, 20):
+            pair.initiator.sendall(text(length))
+        wait_for_bytes(pair.acceptor, 50)
+        answers = []
+        for length in (10, 20, 20):
+            buffer = ctypes.create_string_buffer(length)
+            received = ring.call(IORING_OP_RECV, pair.acceptor, buffer)
+            answers.append((received, bool(ring.flags & IORING_CQE_F_SOCK_NONEMPTY)))
+        return answers
 
 
 def a_ring_moves_datagrams(world: World) -> object:

@@ -15,7 +15,14 @@ from types import ModuleType
 
 import pytest
 
-from tests.in_guest.semantics import connecting, datagrams, moving, receiving, sending
+from tests.in_guest.semantics import (
+    connecting,
+    datagrams,
+    moving,
+    receiving,
+    sending,
+    telling,
+)
 from tests.in_guest.semantics.differences import DIFFERENCES, Difference
 from tests.in_guest.semantics.wire import Wire
 from tests.in_guest.semantics.world import World, attempt
@@ -38,7 +45,7 @@ def properties(module: ModuleType) -> list[Property]:
 
 PROPERTIES = [
     pytest.param(ask, id=f"{module.__name__.rpartition('.')[2]}-{ask.__name__}")
-    for module in (receiving, sending, connecting, moving, datagrams)
+    for module in (receiving, telling, sending, connecting, moving, datagrams)
     for ask in properties(module)
 ]
 

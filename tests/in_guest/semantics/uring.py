@@ -16,6 +16,7 @@ from tests.in_guest.sockets import LIBC
 IORING_OP_SEND = 26
 IORING_OP_RECV = 27
 IORING_OP_SEND_ZC = 47
+IORING_CQE_F_SOCK_NONEMPTY = 4
 _SETUP, _ENTER = 425, 426
 _OFF_SQ_RING, _OFF_CQ_RING, _OFF_SQES = 0, 0x8000000, 0x10000000
 _ENTER_GETEVENTS = 1
@@ -26,11 +27,15 @@ _SQE_LEN, _CQE_LEN = 64, 16
 class Uring:
     """A ring of one entry. Use as a context manager.
 
+    Attributes:
+        flags: those of the last completion.
+
     Raises:
         OSError: the kernel has no io_uring or forbids it.
     """
 
     def __init__(self) -> None:
+        self.flags = 0
         params = ctypes.create_string_buffer(_PARAMS_LEN)
         self._fd = LIBC.syscall(_SETUP, 1, params)
         if self._fd < 0:
@@ -75,7 +80,9 @@ class Uring:
             raise OSError(ctypes.get_errno(), "io_uring_enter")
         (head,) = struct.unpack_from("I", self._cq, self._cq_head)
         # A ring of one submission has two completions.
-        _, result, _ = struct.unpack_from("=QiI", self._cq, self._cqes + head % 2 * _CQE_LEN)
+        _, result, self.flags = struct.unpack_from(
+            "=QiI", self._cq, self._cqes + head % 2 * _CQE_LEN
+        )
         struct.pack_into("I", self._cq, self._cq_head, head + 1)
         if result < 0:
             raise OSError(-result, os.strerror(-result))
