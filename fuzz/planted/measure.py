@@ -151,11 +151,8 @@ def measure(
     ).save(path, work.bucket.id)  # fmt: skip
     work = work_on(path, work.bucket.id)
     script = path / "reproducer.py"
-    text = python_script(dossier_of(work))
-    shown = False
-    if text is not None:
-        script.write_text(text)
-        shown = verify(script, work.kernel, work.module).shows(names_of(wanted))
+    script.write_text(python_script(dossier_of(work)))
+    shown = verify(script, work.kernel, work.module).shows(names_of(wanted))
     return Measured(
         bug,
         work.bucket.title,
