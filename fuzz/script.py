@@ -58,6 +58,8 @@ class Action(IntEnum):
 ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
 """What is sent on the connection that was opened last."""
 
+CALLS_ON_KEPT = frozenset({Action.RECEIVE, Action.SEND, Action.SHUTDOWN, Action.CLOSE, Action.LOOK})
+"""What the application does with the connection that it keeps."""
 
 _FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.PACKET, Action.ACCEPT})
 
@@ -175,6 +177,11 @@ def keys_step(origins: Mapping[int, int]) -> Step:
     return Step(Action.KEYS, 0, b"".join(_KEY.pack(*pair) for pair in sorted(origins.items())))
 
 
+def keys_in(step: Step) -> Iterator[tuple[int, int]]:
+    """The kids of a KEYS step, each with the kid in the run's key box whose key it gets."""
+    yield from _KEY.iter_unpack(step.data)
+
+
 def keys_of(step: Step, box: KeyBox) -> KeyBox:
     """The key box that a KEYS step makes of the run's.
 
@@ -182,7 +189,7 @@ def keys_of(step: Step, box: KeyBox) -> KeyBox:
         ScriptError: it names a key that is not there, or none.
     """
     try:
-        return KeyBox({kid: box[origin] for kid, origin in _KEY.iter_unpack(step.data)})
+        return KeyBox({kid: box[origin] for kid, origin in keys_in(step)})
     except (KeyError, ValueError, struct.error) as error:
         raise ScriptError(f"a KEYS step: {error}") from None
 

@@ -15,16 +15,15 @@ from fuzz.finding import Finding
 from fuzz.script import unpack
 from fuzz.store import StoredCase
 from fuzz.triage.bench import Bench
+from fuzz.triage.course import Course
+from fuzz.triage.pieces import Piece, Raw, Sealed
 from fuzz.triage.records import (
     Connection,
     Datagram,
     Exchange,
-    Piece,
-    Raw,
-    Sealed,
     exchanges_of,
+    pieces_in,
     records,
-    renewable,
     renewed,
     script_of,
 )
@@ -104,7 +103,7 @@ class Minimiser:
         try:
             # A case that shows the finding in other sessions, too, need not have a guest
             # of its own for each trial: what a guest has seen is told apart by session.
-            self._renew = not self._before and renewable(self._exchanges)
+            self._renew = not self._before
             self._renew = self._renew and self._shows(self._exchanges, [])
             self._drop_history()
             while self._pass():
@@ -147,8 +146,11 @@ class Minimiser:
     def _keep(self, candidate: list[Exchange]) -> bool:
         if candidate == self._exchanges or not self._shows(candidate, self._before):
             return False
-        self._exchanges = candidate
-        size = len(script_of(candidate, self._bench.keybox))
+        script = script_of(candidate, self._bench.keybox)
+        # What a course no longer sends is no part of it, and it may have become plain.
+        if any(isinstance(one, Course) for one in candidate):
+            candidate = exchanges_of(unpack(script), self._bench.keybox)
+        self._exchanges, size = candidate, len(script)
         self._say(f"{records(candidate)} records, {size} bytes")
         return True
 
@@ -173,13 +175,9 @@ class Minimiser:
                 if rest:
                     yield rest
         for index, one in enumerate(exchanges):
-            if not isinstance(one, Connection):
-                continue
-            for size in _halvings(len(one.pieces)):
-                for start in range(0, len(one.pieces), size):
-                    pieces = one.pieces[:start] + one.pieces[start + size :]
-                    if pieces:
-                        yield _with(exchanges, index, replace(one, pieces=pieces, cuts=()))
+            if isinstance(one, Connection | Course):
+                for smaller in _with_less(one):
+                    yield _with(exchanges, index, smaller)
 
     def _bare(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
         """With records that do not verify: no key is needed then."""
@@ -222,6 +220,31 @@ class Minimiser:
                     yield _with(exchanges, index, replace(one, cuts=one.cuts[:1]))
                 if one.fin:
                     yield _with(exchanges, index, replace(one, fin=False))
+            elif isinstance(one, Course):
+                for simpler in one.simpler():
+                    yield _with(exchanges, index, simpler)
+
+
+def _with_less(one: Connection | Course) -> Iterator[Exchange]:
+    """With fewer acts, and with fewer records."""
+    if isinstance(one, Course):
+        for size in _halvings(len(one.acts)):
+            for start in range(0, len(one.acts), size):
+                if size < len(one.acts):
+                    yield one.without_acts(start, start + size)
+    count = len(one.pieces)
+    for size in _halvings(count):
+        for start in range(0, count if size < count else 0, size):
+            yield _less(one, range(start, min(start + size, count)))
+
+
+def _less(one: Connection | Course, gone: range) -> Exchange:
+    if isinstance(one, Connection):
+        pieces = one.pieces[: gone.start] + one.pieces[gone.stop :]
+        return replace(one, pieces=pieces, cuts=())
+    for at in reversed(gone):
+        one = one.with_piece(at, None)
+    return one
 
 
 def _halvings(length: int) -> Iterator[int]:
@@ -237,17 +260,16 @@ def _with(exchanges: list[Exchange], index: int, one: Exchange) -> list[Exchange
 
 def _pieces(exchanges: list[Exchange]) -> Iterator[tuple[int, int, Piece]]:
     for index, one in enumerate(exchanges):
-        if isinstance(one, Datagram):
-            yield index, 0, one.piece
-        elif isinstance(one, Connection):
-            for at, piece in enumerate(one.pieces):
-                yield index, at, piece
+        for at, piece in enumerate(pieces_in(one)):
+            yield index, at, piece
 
 
 def _replaced(exchanges: list[Exchange], index: int, at: int, piece: Piece) -> list[Exchange]:
     one = exchanges[index]
     if isinstance(one, Datagram):
         return _with(exchanges, index, replace(one, piece=piece))
+    if isinstance(one, Course):
+        return _with(exchanges, index, one.with_piece(at, piece))
     assert isinstance(one, Connection)
     pieces = (*one.pieces[:at], piece, *one.pieces[at + 1 :])
     return _with(exchanges, index, replace(one, pieces=pieces, cuts=()))

@@ -12,6 +12,7 @@ from fuzz.errors import UserError
 from fuzz.guest import kernel
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import SOURCE, build_module
+from fuzz.replay import needed_age
 from fuzz.script import unpack
 from fuzz.store import DATABASE, KEYBOX, MODULE, StoredCase
 from fuzz.triage.bench import Bench
@@ -128,4 +129,6 @@ def dossier_of(work: Work) -> Dossier:
         others=result.others if result else Counter(),
         history=len(result.before) if result else 0,
         kids=tuple(sorted(keybox)),
+        tables=campaign(work.case.campaign).tables,
+        age=needed_age(work.case) / 1e9,
     )

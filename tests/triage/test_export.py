@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import json
 import re
 import shutil
@@ -13,8 +15,10 @@ from xml.etree import ElementTree
 
 import pytest
 
+from fuzz.campaigns.catalogue import CAMPAIGNS
 from fuzz.campaigns.runner import run_keybox
 from fuzz.finding import Finding, FindingKind
+from fuzz.script import Action, Loose, Step, keys_step, unpack
 from fuzz.store import KEYBOX, Store
 from fuzz.triage.buckets import buckets
 from fuzz.triage.decisions import Decisions
@@ -24,9 +28,11 @@ from fuzz.triage.export.junit import junit
 from fuzz.triage.export.python import python_script
 from fuzz.triage.export.sarif import sarif
 from fuzz.triage.export.text import html, markdown
-from fuzz.triage.records import Connection, Datagram, Exchange, Raw, Reflection, Sealed
+from fuzz.triage.pieces import Raw, Sealed
+from fuzz.triage.records import Connection, Datagram, Exchange, Reflection, exchanges_of
 from fuzz.triage.understand import understand
 from nst_scapy.header import HEADER_LEN, MAGIC, Header, KeyParams, make_nonce
+from tests.triage.cases import scripts
 
 LOG = Path(__file__).parent / "corpus" / "logs" / "r0470.log"
 NOW = 1_800_000_000_000_000_000
@@ -166,3 +172,62 @@ def test_reports_for_people(dossiers: list[Dossier]) -> None:
     page = html(dossiers[0], script)
     assert "k &lt;&amp;&gt;" in page
     assert "k <&>" not in page
+
+
+def course(*records: bytes) -> list[Exchange]:
+    """Two records with calls between them, and the key box changed."""
+    steps = [
+        Step(Action.CONNECT, 4), Step(Action.SEGMENT, 0, records[0]), Step(Action.ACCEPT, 4),
+        Step(Action.RECEIVE), keys_step({0: 0, 2: 0}), Step(Action.SEGMENT, 0, records[1]),
+        Step(Action.LOOK), Step(Action.SEND, 0, b"a reply"), Step(Action.SHUTDOWN, 1),
+        Loose(sum(map(len, records)), 0x11).step(), Step(Action.CLOSE),
+        Step(Action.DATAGRAM, 6, records[0]),
+    ]  # fmt: skip
+    return exchanges_of(steps, BOX)
+
+
+@pytest.mark.parametrize("records", [(b"junk" * 20, b"more"), (header().pack(), b"\0" * 9)])
+def test_calls_are_calls_in_c(
+    dossiers: list[Dossier], tmp_path: Path, records: tuple[bytes, bytes]
+) -> None:
+    program = c_program(dataclasses.replace(dossiers[0], exchanges=course(*records)))
+    assert program is not None
+    (tmp_path / "r.c").write_text(program)
+    compiler = shutil.which("cc") or shutil.which("gcc")
+    assert compiler
+    subprocess.run(
+        [compiler, "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "r", tmp_path / "r.c"],
+        check=True,
+    )
+    main = program[program.index("int main") :]
+    calls = re.findall(r"^\t\t(\w+)\(", main, flags=re.MULTILINE)
+    assert [name for name in calls if name != "stamp"] == [
+        "open_receivers", "open_peer", "send_peer", "accept_kept", "receive_kept", "collect",
+        "load_keys", "send_peer", "look_kept", "send_kept", "shutdown_kept", "fin_peer",
+        "close_kept", "send_datagram", "finish",
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize("name", list(CAMPAIGNS))
+def test_every_kind_of_case_has_a_script(
+    dossiers: list[Dossier], tmp_path: Path, name: str
+) -> None:
+    for number, script in enumerate(itertools.islice(scripts(CAMPAIGNS[name], BOX), 0, 200, 4)):
+        exchanges = exchanges_of(unpack(script), BOX)
+        dossier = dataclasses.replace(dossiers[0], exchanges=exchanges, kids=tuple(sorted(BOX)))
+        text = python_script(dossier)
+        assert not any(key.hex() in text for key in BOX.values())
+        (tmp_path / f"script{number}.py").write_text(text)
+    # Each name is there, and nothing that is not needed.
+    command = [sys.executable, "-m", "ruff", "check", "--isolated", "--select", "F", tmp_path]
+    checked = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert checked.returncode == 0, checked.stdout
+
+
+def test_scripts_tell_what_sockets_can_send_from_what_they_cannot(dossiers: list[Dossier]) -> None:
+    steps = [Step(Action.CONNECT, 4), Loose(0, 0x18, payload=b"data").step()]
+    for last, alone in ((Loose(4, 0x11), True), (Loose(4, 0x11, urgent=1), False)):
+        exchanges = exchanges_of([*steps, last.step()], BOX)
+        text = python_script(dataclasses.replace(dossiers[0], exchanges=exchanges))
+        assert ("class Link" in text) != alone
+        assert ("create_connection" in text) == alone

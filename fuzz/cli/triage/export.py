@@ -57,17 +57,12 @@ def command(
         dossiers.append(dossier)
         text = python_script(dossier)
         script = output / f"{work.bucket.id}.py"
-        if text is not None:
-            script.write_text(text)
-        replay = f"nst-fuzz replay {work.member.run} {work.case.id}"
+        script.write_text(text)
         program = c_program(dossier)
         if program is not None:
             (output / f"{work.bucket.id}.c").write_text(program)
-        (output / f"{work.bucket.id}.md").write_text(markdown(dossier, text or replay))
-        (output / f"{work.bucket.id}.html").write_text(html(dossier, text or replay))
-        if text is None:
-            say(f"{work.bucket.id}: sockets cannot do what this case does; use {replay}")
-            continue
+        (output / f"{work.bucket.id}.md").write_text(markdown(dossier, text))
+        (output / f"{work.bucket.id}.html").write_text(html(dossier, text))
         click.echo(str(script))
         if checked:
             found = verify(script, work.kernel, work.module)

@@ -14,7 +14,7 @@ from rich.console import Console
 from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.export.dossier import describe
 from fuzz.triage.minimise import Minimiser
-from fuzz.triage.records import Connection, Datagram
+from fuzz.triage.records import pieces_in
 from fuzz.triage.reproduce import reproduce
 from fuzz.triage.results import Result
 from fuzz.triage.work import work_on
@@ -66,12 +66,7 @@ def command(
             work.case.creation, [one.id for one in done.before], done.hits, done.tries,
             Counter(done.others), minimised=True,
         ).save(folder, work.bucket.id)  # fmt: skip
-    words = []
-    for one in small.exchanges:
-        if isinstance(one, Datagram):
-            words.append(describe(one.piece))
-        elif isinstance(one, Connection):
-            words += [describe(piece) for piece in one.pieces]
+    words = [describe(piece) for one in small.exchanges for piece in pieces_in(one)]
     if as_json:
         data = {
             "id": work.bucket.id,

@@ -9,38 +9,68 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+from fuzz.script import CALLS_ON_KEPT, Action, keys_in
+from fuzz.triage.course import Act, Course, Part, Span
+from fuzz.triage.export.course import flow_name, on_sockets, placed, way_of
 from fuzz.triage.export.dossier import Dossier, describe
 from fuzz.triage.export.render import rendered
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection, Verbatim
+from fuzz.triage.pieces import Piece, Raw
+from fuzz.triage.records import Connection, Exchange, Reflection, pieces_in
 from nst_scapy.header import MAGIC
 
 _NEAR_NS = 3600 * 10**9
 
 
 def c_program(dossier: Dossier) -> str | None:
-    """The program's text; `None` if it would need keys, or the module's own records."""
-    if not _keyless(dossier.exchanges):
+    """The program's text; `None` if it would need keys, the module's own records or packets."""
+    if not dossier.exchanges or not all(_keyless(one) for one in dossier.exchanges):
         return None
     sends = [_send(one, dossier.earliest) for one in dossier.exchanges]
-    return rendered("reproducer.c.j2", dossier=dossier, sends=sends)
+    return rendered(
+        "reproducer.c.j2",
+        dossier=dossier,
+        sends=sends,
+        courses=any(isinstance(one, Course) for one in dossier.exchanges),
+        stamps=any(flow["stamps"] for send in sends for flow in send.get("flows", [send])),
+        used={call.partition("(")[0] for send in sends for call in send.get("calls", ())},
+        plain=any(not isinstance(one, Course) for one in dossier.exchanges),
+    )
 
 
-def _keyless(exchanges: Sequence[Exchange]) -> bool:
-    if not exchanges or any(isinstance(one, Reflection | Verbatim) for one in exchanges):
+def _keyless(one: Exchange) -> bool:
+    if isinstance(one, Reflection):
         return False
-    return all(isinstance(piece, Raw) for one in exchanges for piece in _pieces(one))
+    if isinstance(one, Course) and not (on_sockets(one) and _in_c(one)):
+        return False
+    return all(isinstance(piece, Raw) for piece in pieces_in(one))
 
 
-def _pieces(one: Exchange) -> Sequence[Piece]:
-    if isinstance(one, Connection):
-        return one.pieces
-    return (one.piece,) if isinstance(one, Datagram) else ()
+def _in_c(course: Course) -> bool:
+    return all(act.step.action is not Action.REFLECT for act in course.acts)
 
 
 def _send(one: Exchange, earliest: int) -> dict[str, Any]:
-    assert not isinstance(one, Verbatim)
+    if isinstance(one, Course):
+        return _course(one, earliest)
+    data, stamps, words = _data(pieces_in(one), earliest)
+    connection = one if isinstance(one, Connection) else None
+    assert not isinstance(one, Reflection)
+    return {
+        "stream": connection is not None,
+        "family": one.family,
+        "bytes": _rows(data),
+        "stamps": stamps,
+        "words": words,
+        "cuts": [cut for cut in connection.cuts if 0 < cut < len(data)] if connection else [],
+        "fin": connection is not None and connection.fin,
+        "length": len(data),
+    }
+
+
+def _data(pieces: Sequence[Piece], earliest: int) -> tuple[bytes, list[tuple[int, int]], list[str]]:
+    """What is sent, where time stamps are in it and how far from now, and the same in words."""
     data, stamps, words = b"", [], []
-    for piece in _pieces(one):
+    for piece in pieces:
         assert isinstance(piece, Raw)
         header = piece.header
         words.append(describe(piece))
@@ -50,13 +80,55 @@ def _send(one: Exchange, earliest: int) -> dict[str, Any]:
             if abs(apart) < _NEAR_NS:
                 stamps.append((len(data) + 8, apart))
         data += piece.data
-    return {
-        "stream": isinstance(one, Connection),
-        "family": one.family,
-        "bytes": [data[at : at + 12] for at in range(0, len(data), 12)],
-        "stamps": stamps,
-        "words": words,
-        "cuts": [c for c in one.cuts if 0 < c < len(data)] if isinstance(one, Connection) else [],
-        "fin": isinstance(one, Connection) and one.fin,
-        "length": len(data),
-    }
+    return data, stamps, words
+
+
+def _rows(data: bytes) -> list[bytes]:
+    return [data[at : at + 12] for at in range(0, len(data), 12)]
+
+
+def _course(course: Course, earliest: int) -> dict[str, Any]:
+    flows, words = [], []
+    for number, flow in enumerate(course.flows):
+        data, stamps, told = _data(flow, earliest)
+        words += told
+        if data:
+            flows.append({"name": flow_name(number), "bytes": _rows(data), "stamps": stamps})
+    lines = [line for one in placed(course) for line in _calls(one.act, one.sent)]
+    return {"words": words, "flows": flows, "calls": lines}
+
+
+def _calls(act: Act, sent: int) -> list[str]:
+    """The lines of C that do it."""
+    step = act.step
+    action = step.action
+    if action in (Action.ACCEPT, Action.SHUTDOWN):
+        return [f"{action.name.lower()}_kept({step.argument});"]
+    if action is Action.SEND:
+        text = "".join(f"\\x{byte:02x}" for byte in step.data)
+        return [f'send_kept("{text}", {len(step.data)});']
+    if action in CALLS_ON_KEPT:
+        return [f"{action.name.lower()}_kept();"]
+    if action is Action.KEYS:
+        pairs = ", ".join(f"{{ {kid}, {origin} }}" for kid, origin in keys_in(step))
+        count = len(step.data) // 4
+        return ["collect();", f"load_keys((const int[][2]){{ {pairs} }}, {count});"]
+    if action is Action.CONNECT:
+        return [f"open_peer({step.argument});"]
+    if action is Action.DATAGRAM:
+        return [f"send_datagram({step.argument}, {_one(part)});" for part in act.parts]
+    if sent < 0:
+        return []
+    way = "fin" if action is Action.FIN else way_of(act, sent)
+    if way in ("fin", "reset"):
+        return [f"{way}_peer();"]
+    return [f"send_peer({_one(part)});" for part in act.parts]
+
+
+def _one(part: Part) -> str:
+    """A part of what is sent, and its length, as arguments of a call."""
+    if isinstance(part, Span):
+        return f"{flow_name(part.flow)} + {part.start}, {part.end - part.start}"
+    assert isinstance(part, bytes)
+    text = "".join(f"\\x{byte:02x}" for byte in part)
+    return f'(const unsigned char *)"{text}", {len(part)}'

@@ -6,10 +6,12 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import dataclass, field
 
-from fuzz.script import described
+from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.triage.buckets import Bucket
+from fuzz.triage.export.course import flow_name, lines_of
 from fuzz.triage.minimise import repeats
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Raw, Reflection, Sealed
+from fuzz.triage.pieces import Piece, Raw, Sealed
+from fuzz.triage.records import Connection, Datagram, Exchange, Reflection
 from fuzz.triage.understand import Analysis
 from nst_scapy.header import ALL_FLAGS, HEADER_LEN, MAGIC, VERSION, Flags
 from nst_scapy.suite import SUITES
@@ -32,6 +34,8 @@ class Dossier:
         others: titles that came instead, with how often.
         history: how many cases have to come before it.
         kids: what the key box held when it was found.
+        tables: how large the replay tables were.
+        age: how old they have to be, seconds.
     """
 
     bucket: Bucket
@@ -44,6 +48,8 @@ class Dossier:
     others: Counter[str] = field(default_factory=Counter)
     history: int = 0
     kids: tuple[int, ...] = (0,)
+    tables: TableSizes = AS_SHIPPED
+    age: float = 0.0
 
     @property
     def title(self) -> str:
@@ -85,7 +91,9 @@ class Dossier:
                 lines += [f"  {describe(piece)}" for piece in one.pieces]
                 lines += ["  FIN"] * one.fin
             else:
-                lines.append(described(one.step))
+                for number, flow in enumerate(one.flows):
+                    lines += [f"{flow_name(number)}: {describe(piece)}" for piece in flow]
+                lines += lines_of(one)
         return lines
 
 

@@ -9,27 +9,44 @@ from __future__ import annotations
 
 from typing import Any
 
+from fuzz.guest.target import TargetGuest
+from fuzz.script import CALLS_ON_KEPT, Action
+from fuzz.triage.course import Course, Sum
+from fuzz.triage.export.course import calls, flow_name, on_sockets
 from fuzz.triage.export.dossier import Dossier, describe
+from fuzz.triage.export.literal import literal
 from fuzz.triage.export.render import rendered
-from fuzz.triage.records import Connection, Datagram, Exchange, Piece, Reflection, Sealed, Verbatim
+from fuzz.triage.pieces import Piece, Sealed
+from fuzz.triage.records import Connection, Datagram, Exchange, Reflection
 from nst_scapy.header import HEADER_LEN
 
 _SECOND = 1_000_000_000
 _NEAR = 3600 * _SECOND
 """A time stamp so near the case's own time is told from it."""
+LINK = {
+    4: (str(TargetGuest.ipv4), str(TargetGuest.host_ipv4.ip)),
+    6: (str(TargetGuest.ipv6), str(TargetGuest.host_ipv6.ip)),
+}
+"""The link that a campaign's packets are made for: the guest's address and the other host's."""
 
 
-def python_script(dossier: Dossier) -> str | None:
-    """The script's text; `None` if the case is more than sockets can do."""
-    if any(isinstance(one, Verbatim) for one in dossier.exchanges):
-        return None
+def python_script(dossier: Dossier) -> str:
+    """The script's text."""
+    exchanges = dossier.exchanges
+    courses = [one for one in exchanges if isinstance(one, Course)]
+    actions = {act.step.action for one in courses for act in one.acts}
     return rendered(
         "reproducer.py.j2",
         dossier=dossier,
-        exchanges=[_exchange(one, dossier.earliest) for one in dossier.exchanges],
-        datagrams=any(isinstance(one, Datagram | Reflection) for one in dossier.exchanges),
-        streams=any(isinstance(one, Connection) for one in dossier.exchanges),
-        reflections=any(isinstance(one, Reflection) for one in dossier.exchanges),
+        exchanges=[_exchange(one, dossier.earliest) for one in exchanges],
+        datagrams=any(isinstance(one, Datagram | Reflection) for one in exchanges),
+        streams=any(isinstance(one, Connection) for one in exchanges),
+        reflections=any(isinstance(one, Reflection) for one in exchanges),
+        courses=bool(courses),
+        link=LINK if any(not on_sockets(one) for one in courses) else None,
+        actions={action.name for action in actions},
+        kept=bool(actions & (CALLS_ON_KEPT | {Action.ACCEPT})),
+        sums=any(isinstance(p, Sum) for one in courses for act in one.acts for p in act.parts),
     )
 
 
@@ -44,14 +61,23 @@ def _exchange(one: Exchange, earliest: int) -> dict[str, Any]:
             "cuts": list(one.cuts),
             "fin": one.fin,
         }
-    assert isinstance(one, Reflection)
-    return {"kind": "reflect", "family": one.family, "patches": one.patches}
+    if isinstance(one, Reflection):
+        return {"kind": "reflect", "family": one.family, "patches": one.patches}
+    return {
+        "kind": "course",
+        "flows": [
+            {"name": flow_name(number), "pieces": [_piece(piece, earliest) for piece in flow]}
+            for number, flow in enumerate(one.flows)
+            if flow
+        ],
+        "calls": calls(one),
+    }
 
 
 def _piece(piece: Piece, earliest: int) -> dict[str, Any]:
     header = piece.header
     if header is None or header.timestamp == 0:
-        return {"words": describe(piece), "data": _literal(_bytes_of(piece)), "header": None}
+        return {"words": describe(piece), "data": literal(_bytes_of(piece)), "header": None}
     values: dict[str, Any] = {
         "words": describe(piece),
         "header": header._replace(token=bytes(16)),
@@ -62,10 +88,10 @@ def _piece(piece: Piece, earliest: int) -> dict[str, Any]:
         return {
             **values,
             "params": piece.params,
-            "data": _literal(piece.plaintext),
+            "data": literal(piece.plaintext),
             "chained": piece.chained,
         }
-    return {**values, "data": _literal(piece.data[HEADER_LEN:]), "token": header.token}
+    return {**values, "data": literal(piece.data[HEADER_LEN:]), "token": header.token}
 
 
 def _bytes_of(piece: Piece) -> bytes:
@@ -80,12 +106,3 @@ def _timestamp(stamp: int, earliest: int) -> str:
     return (
         f"time.time_ns() {'+' if apart >= 0 else '-'} {abs(apart)}" if apart else "time.time_ns()"
     )
-
-
-def _literal(data: bytes) -> str:
-    """Bytes as an expression that one can read."""
-    if len(data) > 8 and len(set(data)) == 1:
-        return f"{data[:1]!r} * {len(data)}"
-    if len(data) > 32:
-        return f'bytes.fromhex("{data.hex()}")'
-    return repr(data)
