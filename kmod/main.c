@@ -8,6 +8,7 @@
 #include <linux/module.h>
 #include <linux/nst.h>
 
+#include "edges.h"
 #include "epoch.h"
 #include "family.h"
 #include "genl.h"
@@ -23,10 +24,13 @@ static int __init nst_init(void)
 {
 	int err;
 
+	err = nst_edges_init();
+	if (err)
+		return err;
 	nst_suites_probe();
 	err = nst_epoch_init();
 	if (err)
-		return err;
+		goto err_edges;
 	err = nst_sock_init();
 	if (err)
 		goto err_epoch;
@@ -51,6 +55,8 @@ err_sock:
 	nst_sock_exit();
 err_epoch:
 	nst_epoch_exit();
+err_edges:
+	nst_edges_exit();
 	return err;
 }
 
@@ -61,6 +67,7 @@ static void __exit nst_exit(void)
 	nst_netns_exit();
 	nst_sock_exit();
 	nst_epoch_exit();
+	nst_edges_exit();
 }
 
 module_init(nst_init);

@@ -46,9 +46,10 @@ def warnings(kernel: Kernel, source: Path = module.SOURCE) -> list[str]:
         found = _complaints(output.replace(folder, str(source)))
         if status != 0 and not found:
             found = output.splitlines()[-20:]
-        if tuple(map(int, kernel.release.split(".")[:2])) < _UNIT_TESTS_SINCE:
-            return found
-        _, output = kbuild.make(Path(folder), *variables, f"NST_KUNIT={module.VECTORS}")
+        variables.append(module.EDGES)
+        if tuple(map(int, kernel.release.split(".")[:2])) >= _UNIT_TESTS_SINCE:
+            variables.append(f"NST_KUNIT={module.VECTORS}")
+        _, output = kbuild.make(Path(folder), *variables)
         tests = _complaints(output.replace(folder, str(source)))
     return found + [line for line in tests if not _LINKING.search(line) and line not in found]
 

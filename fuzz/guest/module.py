@@ -15,6 +15,10 @@ from fuzz.guest.kernel import Kernel
 
 SOURCE = Path(__file__).parents[2] / "kmod"
 VECTORS = SOURCE.parent / "tests" / "vectors" / "nst-v1.json"
+EDGES = "NST_EDGES=1"
+"""Has a build map the edges that it takes (`kmod/edges.c`)."""
+GCOV = "NST_GCOV=1"
+"""Has a build count how often each line runs; for kernels with CONFIG_GCOV_KERNEL."""
 # Builds kept per kernel; older ones are removed.
 KEPT = 8
 PRODUCTS = shutil.ignore_patterns(
@@ -30,20 +34,24 @@ PRODUCTS = shutil.ignore_patterns(
 )
 
 
-def build_module(kernel: Kernel, source: Path = SOURCE, *, kunit: bool = False) -> Path:
+def build_module(
+    kernel: Kernel, source: Path = SOURCE, *, kunit: bool = False, switches: Sequence[str] = ()
+) -> Path:
     """Build the module for a kernel and return the path of `nst.ko` in the cache.
 
     A copy of `source` is built, so that the tree stays clean and several kernels and
     processes do not meet. The same source for the same kernel is built once; the
     objects stay beside `nst.ko` for debuggers. With `kunit` the unit tests are part of
-    it, with the vectors of `VECTORS`. Raises BuildError with the output.
+    it, with the vectors of `VECTORS`; `switches` are `EDGES` and `GCOV`. Raises BuildError
+    with the output.
     """
     builds = cache.cache_path("modules", kernel.name)
-    built = builds / _fingerprint(kernel, source, [VECTORS] if kunit else [])
+    variables = [*switches, *([f"NST_KUNIT={VECTORS}"] if kunit else [])]
+    built = builds / _fingerprint(kernel, source, [VECTORS] if kunit else [], switches)
     with cache.locked(builds):
         builds.mkdir(exist_ok=True)
         if not built.exists():
-            _build(kernel, source, built, [f"NST_KUNIT={VECTORS}"] if kunit else [])
+            _build(kernel, source, built, variables)
         os.utime(built)
         _prune(builds)
     return built / "nst.ko"
@@ -79,9 +87,12 @@ def _build(kernel: Kernel, source: Path, built: Path, variables: Sequence[str]) 
             raise BuildError(f"nst.ko does not build for {kernel.name}:\n{output.rstrip()}")
 
 
-def _fingerprint(kernel: Kernel, source: Path, more: Sequence[Path]) -> str:
+def _fingerprint(
+    kernel: Kernel, source: Path, more: Sequence[Path], switches: Sequence[str]
+) -> str:
     """Return a digest of everything the build depends on."""
     digest = hashlib.sha256(f"{kernel.release}\0{kernel.root}\0".encode())
+    digest.update("".join(f"{switch}\0" for switch in sorted(switches)).encode())
     files = {path.relative_to(source): path for path in _sources(source)}
     files |= {path.absolute(): path for path in more}
     for name in sorted(files):
