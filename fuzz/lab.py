@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import itertools
 import time
 from collections.abc import Sequence
@@ -11,6 +12,8 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fuzz.coverage import kept
+from fuzz.coverage.guest import Probe
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import TargetGuest
 from fuzz.net.connection import Connection, Refused
@@ -99,8 +102,13 @@ class Lab:
         keybox: Path,
         workdir: Path,
         tables: TableSizes = AS_SHIPPED,
+        gcov: Path | None = None,
     ) -> None:
-        """Describe it; `with` boots the guest."""
+        """Describe it; `with` boots the guest.
+
+        `gcov` is where to keep which lines ran, of a module built with `GCOV`.
+        """
+        self._gcov = gcov
         self.keybox = KeyBox.load(keybox)
         self.guest = TargetGuest(
             kernel,
@@ -134,10 +142,14 @@ class Lab:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        self.guest.__exit__(kind, error, trace)
+        try:
+            self._keep_gcov()
+        finally:
+            self.guest.__exit__(kind, error, trace)
 
     def restart(self) -> None:
         """Boot a fresh guest, with a fresh model."""
+        self._keep_gcov()
         self.guest.restart()
         self._begin()
 
@@ -177,6 +189,17 @@ class Lab:
         self._module_states = Observation.between(self._counters, self._counters, ()).states
         self._taint = reply.taint
         self.reports.skip()
+
+    @property
+    def probe(self) -> Probe:
+        """What asks this boot of the guest which of the module's code has run."""
+        return Probe(self._client, self.guest.control, ANSWER_SECONDS)
+
+    def _keep_gcov(self) -> None:
+        """Keep what ran in this boot, if its guest still tells."""
+        if self._gcov is not None and self.guest.alive():
+            with contextlib.suppress(TargetSilent):
+                kept.keep_boot(self.probe.gcov(), self._gcov)
 
     @property
     def creation(self) -> int:

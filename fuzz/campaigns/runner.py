@@ -18,6 +18,7 @@ from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.plan import Plan, Planned
 from fuzz.campaigns.session import CampaignSession, context_of
 from fuzz.campaigns.values import CaseValues, canonical
+from fuzz.coverage import kept
 from fuzz.finding import Finding, FindingKind
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
@@ -127,6 +128,7 @@ def run(
                 keybox=keybox,
                 workdir=store.path / campaign.name,
                 tables=campaign.tables,
+                gcov=kept.folder_of(store.path, campaign.name),
             )
             watcher.booting(campaign.name, again=False)
             with lab:

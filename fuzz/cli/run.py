@@ -7,7 +7,7 @@ import itertools
 import json
 import secrets
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
@@ -17,8 +17,11 @@ from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
 from fuzz.campaigns.runner import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
+from fuzz.coverage import kept
+from fuzz.errors import UserError
 from fuzz.guest import kernel
-from fuzz.guest.module import SOURCE, build_module
+from fuzz.guest.kernel import Kernel
+from fuzz.guest.module import GCOV, SOURCE, build_module
 from fuzz.store import Store
 
 _DEFAULT_CASES = 1000
@@ -65,6 +68,10 @@ _DEFAULT_CASES = 1000
     metavar="PATH",
     help="An nst.ko, or the directory of its source. [default: kmod/]",
 )
+@click.option(
+    "--coverage", is_flag=True,
+    help="Measure which lines of the module run, for `nst-fuzz coverage`.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")  # fmt: skip
 def command(
     names: tuple[str, ...],
@@ -75,6 +82,7 @@ def command(
     seed: str | None,
     output: Path | None,
     module_path: Path | None,
+    coverage: bool,
     as_json: bool,
 ) -> None:
     """Run campaigns (all, if none is named) and print a summary.
@@ -89,8 +97,9 @@ def command(
         cases = _DEFAULT_CASES
     seed = secrets.token_hex(4) if seed is None else seed
     chosen = kernel.find(kernel_name)
-    module = module_path if module_path and module_path.is_file() else None
-    module = module or build_module(chosen, module_path or SOURCE)
+    if coverage:
+        kept.check_kernel(chosen)
+    module = _module(chosen, module_path, [GCOV] if coverage else [])
     path = output or _fresh_path()
     limits = Limits(cases, seconds, max_findings)
     with Store.create(
@@ -98,8 +107,19 @@ def command(
         module=str(module.resolve()), campaigns=" ".join(c.name for c in campaigns),
         limits=json.dumps(asdict(limits)),
     ) as store:  # fmt: skip
+        if coverage:
+            kept.keep_build(module, chosen, path)
         interrupted = go(store, campaigns, chosen, module, limits, as_json=as_json)
     conclude(path, interrupted=interrupted, as_json=as_json)
+
+
+def _module(chosen: Kernel, path: Path | None, switches: Sequence[str]) -> Path:
+    """The nst.ko to test."""
+    if path is None or path.is_dir():
+        return build_module(chosen, path or SOURCE, switches=switches)
+    if switches:
+        raise UserError(f"{path}: is built already; what measures it is built in: give its source")
+    return path
 
 
 def _fresh_path() -> Path:

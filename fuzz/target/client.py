@@ -74,7 +74,7 @@ class TargetClient:
             TargetRefused: it cannot be read.
         """
         reply = self.ask(Op.READ, path.encode(), timeout=timeout)
-        return _accepted(reply, f"reading {path}").text
+        return accepted(reply, f"reading {path}").text
 
     def write(self, path: str, contents: bytes, timeout: float) -> None:
         """Write a file in the guest with one write(2).
@@ -84,7 +84,7 @@ class TargetClient:
             TargetRefused: it cannot be written.
         """
         reply = self.ask(Op.WRITE, path.encode() + b"\0" + contents, timeout=timeout)
-        _accepted(reply, f"writing {path}")
+        accepted(reply, f"writing {path}")
 
     def set_clock(self, ns: int, timeout: float) -> None:
         """Set the guest's real-time clock, ns since 1970.
@@ -93,10 +93,11 @@ class TargetClient:
             TargetSilent: no reply in time.
             TargetRefused: the clock cannot be set.
         """
-        _accepted(self.ask(Op.CLOCK, value=ns, timeout=timeout), "setting the clock")
+        accepted(self.ask(Op.CLOCK, value=ns, timeout=timeout), "setting the clock")
 
 
-def _accepted(reply: Reply, what: str) -> Reply:
+def accepted(reply: Reply, what: str) -> Reply:
+    """A reply without an error; TargetRefused, which says `what` was asked, if there is one."""
     if reply.error:
         raise TargetRefused(f"{what} in the guest: {os.strerror(reply.error)}")
     return reply

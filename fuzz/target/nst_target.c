@@ -30,6 +30,8 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "measure.h"
+
 #define REQUEST_MAGIC 0x4e535451 /* NSTQ */
 #define REPLY_MAGIC 0x4e535452	 /* NSTR */
 #define NST_PROTO_INET 0
@@ -53,6 +55,10 @@ enum op {
 	OP_SHUTDOWN = 9, /* value as for shutdown(2) */
 	OP_CLOSE = 10,
 	OP_LOOK = 11, /* no more than before every other one */
+	/* what of the module's code has run, see measure.h */
+	OP_EDGES = 32,	    /* text: how many edges were taken, and how many are fresh */
+	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
+	OP_GCOV = 34,
 };
 
 enum kind { KIND_DGRAM = 1, KIND_STREAM = 2, KIND_CALL = 3 };
@@ -363,6 +369,7 @@ static void serve(int control)
 	struct request *request;
 	size_t data, text = 0;
 	uint32_t error = 0;
+	struct edges edges = { 0 };
 	char taint[24];
 
 	if (n < (ssize_t)sizeof(*request))
@@ -405,6 +412,15 @@ static void serve(int control)
 	case OP_READ:
 		error = read_file(request->data, reply.data, &text);
 		break;
+	case OP_EDGES:
+		error = -edges_take(&edges);
+		text = sprintf(reply.data, "%u %u", edges.taken, edges.fresh);
+		break;
+	case OP_EDGES_SEEN:
+		edges_seen(request->data, data);
+		break;
+	case OP_GCOV:
+		break;
 	default:
 		error = EOPNOTSUPP;
 	}
@@ -415,7 +431,7 @@ static void serve(int control)
 	reply.drained = htobe64(now());
 	if (n_items > MAX_ITEMS)
 		n_items = MAX_ITEMS;
-	if (request->op != OP_READ) {
+	if (request->op < OP_EDGES && request->op != OP_READ) {
 		memcpy(reply.data, items, n_items * sizeof(struct item));
 		text = n_items * sizeof(struct item);
 		text += reread(stat_fd, reply.data + text, MAX_TEXT);
@@ -423,9 +439,13 @@ static void serve(int control)
 	reply.done = htobe64(now());
 	taint[reread(taint_fd, taint, sizeof(taint) - 1)] = 0;
 	reply.taint = htobe64(strtoull(taint, NULL, 10));
-	free(request);
 	sendto(control, &reply, offsetof(struct reply, data) + text, 0, (void *)&peer,
 	       peer_length);
+	if (edges.fresh)
+		edges_write();
+	else if (request->op == OP_GCOV)
+		gcov_write();
+	free(request);
 }
 
 int main(int argc, char **argv)

@@ -44,6 +44,13 @@ class Op(IntEnum):
     """Close it."""
     LOOK = 11
     """Poll it, as is done before every other call."""
+    EDGES = 32
+    """Count the edges of the module's code taken since the last time, as text: all, and those
+    never seen before. If there are any, all follow on the control channel."""
+    EDGES_SEEN = 33
+    """Hold the edges in the data for seen."""
+    GCOV = 34
+    """Send gcov's data files over the control channel."""
 
 
 CALLS = {
