@@ -45,6 +45,7 @@ void nst_stream_fill_to(struct nst_sock *ns, size_t want);
 void nst_stream_rx_reset(struct nst_sock *ns);
 
 /* stream_cmsg.c */
+int nst_stream_check_cmsgs(struct sock *sk, struct msghdr *msg);
 size_t nst_stream_stamp(struct nst_sock *ns, size_t len);
 void nst_stream_put_cmsgs(struct nst_sock *ns, struct msghdr *msg,
 			  const struct nst_stamp *stamp);

@@ -1,13 +1,34 @@
 // SPDX-License-Identifier: GPL-2.0-or-later
 /*
- * What recvmsg() tells of a stream besides its data: when it came, and how much more
- * of it there is.
+ * Control messages of streams. recvmsg() tells with them when data came, and how much
+ * more of it there is.
  */
 
 #include <net/tcp.h>
 
 #include "compat.h"
 #include "stream.h"
+
+/**
+ * nst_stream_check_cmsgs() - check what sendmsg() is told besides data
+ * @sk: the socket
+ * @msg: sendmsg()'s
+ *
+ * Of what TCP knows there, a stamp for this one call would be for one of its records.
+ *
+ * Return: 0 if there is nothing to be done about it, or a negative error.
+ */
+int nst_stream_check_cmsgs(struct sock *sk, struct msghdr *msg)
+{
+	struct sockcm_cookie cookie;
+
+	if (!msg->msg_controllen)
+		return 0;
+	sockcm_init(&cookie, sk);
+	if (sock_cmsg_send(sk, msg, &cookie))
+		return -EINVAL;
+	return cookie.tsflags == READ_ONCE(sk->sk_tsflags) ? 0 : -EOPNOTSUPP;
+}
 
 /* Whether the application may be told when data came. */
 static bool nst_stream_tells_time(const struct sock *sk)

@@ -310,6 +310,9 @@ int nst_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 
 	if (msg->msg_flags & NST_STREAM_SEND_REFUSED)
 		return -EOPNOTSUPP;
+	err = nst_stream_check_cmsgs(sk, msg);
+	if (err)
+		return err;
 	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
 	nst_stream_open_first(ns);
 

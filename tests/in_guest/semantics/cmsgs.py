@@ -59,9 +59,24 @@ def stamps_of_sending(
     sock: socket.socket, send: Callable[[], object]
 ) -> list[tuple[tuple[int, int, int], int]]:
     """Send once with a stamp wanted of the way out: (what tells it, the number it is for)."""
-    wanted = TX_SOFTWARE | SOFTWARE | OPT_ID | OPT_TSONLY
-    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, wanted)
+    want(sock, TX_SOFTWARE)
     send()
+    return queued(sock)
+
+
+def want(sock: socket.socket, when: int) -> None:
+    """Have stamps of sending in the error queue, of all that is sent or of what asks itself."""
+    flags = when | SOFTWARE | OPT_ID | OPT_TSONLY
+    sock.setsockopt(socket.SOL_SOCKET, SO_TIMESTAMPING, flags)
+
+
+def of_sending(when: int) -> tuple[int, int, bytes]:
+    """What asks for a stamp of one send."""
+    return socket.SOL_SOCKET, SO_TIMESTAMPING, struct.pack("=I", when)
+
+
+def queued(sock: socket.socket) -> list[tuple[tuple[int, int, int], int]]:
+    """Wait for the error queue's next stamp."""
     end = time.monotonic() + TIMEOUT_S
     while True:
         try:

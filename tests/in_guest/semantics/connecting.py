@@ -11,7 +11,14 @@ import struct
 import time
 
 from tests.in_guest.semantics import multimsg
-from tests.in_guest.semantics.world import World, attempt, meanwhile, text, wait_until
+from tests.in_guest.semantics.world import (
+    World,
+    attempt,
+    meanwhile,
+    text,
+    wait_for_bytes,
+    wait_until,
+)
 from tests.in_guest.sockets import disconnect, readable, recv_all, recv_exactly
 
 
@@ -341,7 +348,19 @@ def read_and_write(world: World) -> object:
     with world.pair() as pair:
         count = os.write(pair.initiator.fileno(), text(10))
         read = os.read(pair.acceptor.fileno(), 4)
-        return count, read, os.readv(pair.acceptor.fileno(), [bytearray(2), bytearray(9)])
+        written = os.writev(pair.initiator.fileno(), [text(3), b"", text(4)])
+        wait_for_bytes(pair.acceptor, 13)
+        return count, read, written, os.readv(pair.acceptor.fileno(), [bytearray(2), bytearray(99)])
+
+
+def an_idle_connection_stays(world: World) -> object:
+    with world.pair() as pair:
+        pair.initiator.setsockopt(socket.SOL_SOCKET, socket.SO_KEEPALIVE, 1)
+        for option in (socket.TCP_KEEPIDLE, socket.TCP_KEEPINTVL):
+            pair.initiator.setsockopt(socket.IPPROTO_TCP, option, 1)
+        time.sleep(1.2)
+        pair.initiator.sendall(text(5))
+        return recv_exactly(pair.acceptor, 5)
 
 
 def seeking(world: World) -> object:

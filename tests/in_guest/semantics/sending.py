@@ -161,6 +161,15 @@ def several_messages_at_once(world: World) -> object:
         return sent, recv_exactly(pair.acceptor, 503)
 
 
+def control_messages_that_are_wrong(world: World) -> object:
+    with world.pair() as pair:
+        answers = [
+            attempt(pair.initiator.sendmsg, [text(3)], [(level, 12345, b"xxxx")])
+            for level in (socket.SOL_SOCKET, world.ip_level, socket.IPPROTO_TCP)
+        ]
+        return answers, recv_exactly(pair.acceptor, 6)
+
+
 def from_a_bad_address(world: World) -> object:
     with world.pair() as pair:
         return attempt(multimsg.send_from_nowhere, pair.initiator)

@@ -115,6 +115,17 @@ def the_time_that_data_left(world: World) -> object:
         return [told for told, _ in on_the_way]
 
 
+def the_time_that_one_datagram_left(world: World) -> object:
+    with world.connected() as (client, _):
+        cmsgs.want(client, 0)
+        client.send(text(10))
+        client.sendmsg([text(10)], [cmsgs.of_sending(cmsgs.TX_SOFTWARE)])
+        client.send(text(10))
+        answer = cmsgs.queued(client)
+        time.sleep(SHORT_S)
+        return answer, attempt(client.recvmsg, 0, cmsgs.ROOM, socket.MSG_ERRQUEUE)
+
+
 def the_time_that_a_datagram_came(world: World) -> object:
     answers = []
     for option, value in cmsgs.OPTIONS.items():
