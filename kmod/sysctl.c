@@ -11,6 +11,9 @@
 
 #define NST_SYSCTL_DIR		"net/nst"
 
+/* One for each setting, and one for two of them. */
+#define NST_SYSCTLS		(NST_SETTING_A_MAX + 1)
+
 static int nst_sysctl_handler(NST_CTL_CONST struct ctl_table *table, int write,
 			      void *buffer, size_t *lenp, loff_t *ppos)
 {
@@ -36,13 +39,44 @@ static int nst_sysctl_handler(NST_CTL_CONST struct ctl_table *table, int write,
 	return err;
 }
 
+/* Both replay tables' sizes, the streams' first. */
+static int nst_sysctl_sessions(NST_CTL_CONST struct ctl_table *table, int write,
+			       void *buffer, size_t *lenp, loff_t *ppos)
+{
+	const struct nst_setting *stream =
+		&nst_settings[NST_SETTING_A_STREAM_SESSIONS_MAX];
+	const struct nst_setting *dgram =
+		&nst_settings[NST_SETTING_A_DGRAM_SESSIONS_MAX];
+	struct nst_net *nn = table->extra1;
+	int sizes[] = {
+		nst_setting_get(nn, stream),
+		nst_setting_get(nn, dgram),
+	};
+	struct ctl_table plain = {
+		.procname	= table->procname,
+		.data		= sizes,
+		.maxlen		= sizeof(sizes),
+		.mode		= table->mode,
+		.extra1		= (void *)&stream->low,
+		.extra2		= (void *)&stream->high,
+	};
+	int err;
+
+	err = proc_dointvec_minmax(&plain, write, buffer, lenp, ppos);
+	if (err || !write)
+		return err;
+	nst_setting_set(nn, stream, sizes[0]);
+	nst_setting_set(nn, dgram, sizes[1]);
+	return 0;
+}
+
 int nst_sysctl_init(struct nst_net *nn)
 {
 	struct ctl_table *table;
 	int i;
 
 	/* Before 6.6 an empty entry ends a table: the last one stays so. */
-	table = kcalloc(NST_SETTING_A_MAX + 1, sizeof(*table), GFP_KERNEL);
+	table = kcalloc(NST_SYSCTLS + 1, sizeof(*table), GFP_KERNEL);
 	if (!table)
 		return -ENOMEM;
 	for (i = 0; i < NST_SETTING_A_MAX; i++) {
@@ -57,9 +91,16 @@ int nst_sysctl_init(struct nst_net *nn)
 			.extra2		= (void *)setting,
 		};
 	}
+	table[i] = (struct ctl_table){
+		.procname	= "replay_sessions_max",
+		.maxlen		= 2 * sizeof(int),
+		.mode		= 0644,
+		.proc_handler	= nst_sysctl_sessions,
+		.extra1		= nn,
+	};
 
 	nn->sysctl = nst_register_net_sysctl(nn->net, NST_SYSCTL_DIR, table,
-					     NST_SETTING_A_MAX);
+					     NST_SYSCTLS);
 	if (!nn->sysctl) {
 		kfree(table);
 		return -ENOMEM;

@@ -225,6 +225,22 @@ def test_nothing_sealed_before_the_table_is_accepted(box: KeyBox) -> None:
     counted.expect(dgram={"OK": 1, "REPLAY": 1})
 
 
+@pytest.mark.usefixtures("fresh_namespace")
+def test_both_tables_sizes_at_once() -> None:
+    names = ("replay", "stream", "dgram")
+    both, stream, dgram = (Path(f"/proc/sys/net/nst/{name}_sessions_max") for name in names)
+    assert both.read_text() == "65536\t4096\n"
+    for written, sizes in (("10 20", [10, 20]), ("5", [5, 20])):
+        both.write_text(written)
+        assert [int(file.read_text()) for file in (stream, dgram)] == sizes
+    for wrong in ("1 0", "0 1", "1048577", "x"):
+        with fails_with(errno.EINVAL):
+            both.write_text(wrong)
+        assert both.read_text() == "5\t20\n"
+    dgram.write_text("6")
+    assert both.read_text() == "5\t6\n"
+
+
 def test_interleaved_suites_and_roles(box: KeyBox) -> None:
     """Each direction's suite is its sender's affair."""
     with nst_pair() as pair:
