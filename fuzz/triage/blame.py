@@ -114,6 +114,13 @@ def _stalled(placed: Sequence[Placed], texts: Sequence[str], skip: _Skip) -> Fra
             found = _handed_out(_between(placed, texts, mark), skip)
             if found is not None:
                 return found
+    for mark in (n for n, text in enumerate(texts) if functions.SHOWN.search(text)):
+        if not _between(placed, texts, mark):  # s390's has a heading
+            rest = range(mark + 1, len(texts))
+            mark = next((n for n in rest if _NEXT_STACK.search(texts[n])), mark)
+        found = _handed_out(_between(placed, texts, mark), skip)
+        if found is not None:
+            return found
     return None
 
 

@@ -84,17 +84,19 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: KFENCE: (?P<kind>[\w-]+) (?P<access>read|write) in",
         "KFENCE: {kind} {access} in {frame}", BAD_ACCESS, bare=True),
     _of("BUG:", r"BUG: KFENCE: (?P<kind>[\w -]+?) in", "KFENCE: {kind} in {frame}", bare=True),
-    # arch/x86/mm/fault.c; the words changed in 5.1.
-    _of("BUG:", r"BUG: (?:unable to handle kernel|kernel) NULL pointer dereference",
+    # arch/x86/mm/fault.c, whose words changed in 5.1, and arch/powerpc/mm/fault.c
+    _of("BUG:", r"BUG: (?:unable to handle kernel|[Kk]ernel) NULL pointer dereference",
         "BUG: unable to handle kernel NULL pointer dereference in {frame}", BAD_ACCESS),
-    _of("BUG:", r"BUG: unable to handle (?:kernel paging request|page fault for|kernel access)",
+    _of("BUG:", r"BUG: [Uu]nable to handle (?:kernel (?:paging request|(?:data )?access|"
+        r"instruction fetch)|page fault for)",
         "BUG: unable to handle kernel paging request in {frame}", BAD_ACCESS),
     _of("BUG:", r"BUG: (?:\w+ )?stack guard page was hit",
         "BUG: stack guard page was hit in {frame}", ("stack-overflow in {frame}",), Stack.DEEP),
     _of("BUG:", r"BUG: [Uu]nable to handle kernel *$", "BUG: unable to handle kernel", (), _NONE,
         corrupted=True),
     # kernel/locking/spinlock_debug.c
-    _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) [a-zA-Z ]+?) on", "BUG: {what} in {frame}",
+    _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) (?:trylock failure on UP|[a-zA-Z ]+?)) on",
+        "BUG: {what} in {frame}",
         (), _TRACE, "spin_ _lock _unlock"),
     # kernel/watchdog.c, kernel/workqueue.c
     _of("BUG:", r"BUG: soft lockup", "BUG: soft lockup in {frame}", _STALL_ALT, Stack.DEEP),
@@ -175,6 +177,8 @@ FORMATS: tuple[Format, ...] = (
              (), _TRACE, ""),
             (rf"lock held (?:when returning to user space|at task exit time){_HELD}",
              "WARNING: lock held when returning to user space in {frame}", (), Stack.HEADER, ""),
+            (rf".*still has locks held{_HELD}", "WARNING: still has locks held in {frame}", (),
+             Stack.HEADER, ""),
             (r".*still has locks held", "WARNING: still has locks held in {frame}", (), _TRACE, ""),
         )
     ),

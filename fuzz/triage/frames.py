@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Stack frames, as x86, arm64 and arm kernels print them.
+"""Stack frames, as kernels print them: x86, arm64, arm, riscv, s390, powerpc, mips, loongarch.
 
 lib/vsprintf.c prints `%pS` as "func+0x1/0x2 [module]"; arch/x86/kernel/dumpstack.c
 puts "? " before what it only found lying on the stack; tools that add source lines
@@ -16,17 +16,24 @@ from fuzz.triage.rust_symbol import demangled
 
 FUNCTION = r"(?:[A-Za-z_.$][\w.$]*|<[^\s+]*>[\w:<>]*)"
 """A function's name, with what the compiler appends to it."""
-_ADDRESS = r"\[<(?:0x)?[0-9a-f]{8,16}>\] ?"
+# powerpc prints a frame's stack pointer, too, and both without the inner brackets.
+_ADDRESS = r"(?:\[<(?:0x)?[0-9a-f]{8,16}>\]|\[[0-9a-f]{16}\]) ?"
 _PLACE = r"(?P<file>(?:\.{0,2}/)?[\w./+-]+\.(?:[chS]|rs|cc?)):(?P<line>\d+)"
 _OFFSET = r"\+0x(?P<offset>[0-9a-f]+)/0x(?P<size>[0-9a-f]+)"
 _OFFSET_AT = r"\+0x[0-9a-f]+/0x[0-9a-f]+"
 _MODULE = r"(?: \[(?P<module>[\w-]+)(?: (?P<build>[0-9a-f]{20,40}))?\])?"
 _MARKERS = r"(?:<[/#A-Za-z]{2,12}> *(?:\[ *\d+\.\d+\] *)?)*"
+# The program counter, and where a function was to return to; s390 has it in its status word.
+_REGISTER = (
+    r"(?:(?:RIP|IP|PC|pc|LR|lr|EIP|NIP)(?:[ :]|: [0-9a-f]{4}:| is at )\s*|"
+    r"(?:epc|era|ERA|ra) *: (?:[0-9a-f]{8,16} )?|"
+    r"Krnl PSW : [0-9a-f]{16} [0-9a-f]{16} \()"
+)
 _FRAME = re.compile(
-    rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr|EIP|NIP)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
+    rf"^\s*{_MARKERS}(?P<at>{_REGISTER})?"
     rf"(?:{_ADDRESS} *)*(?P<doubt>\? )?"
     rf"(?P<function>{FUNCTION}){_OFFSET}(?:/0x[0-9a-f]+)?{_MODULE}"
-    rf"(?: \([A-Z]+\))?(?: {_PLACE})?"
+    rf"(?: \([A-Z]+\))?(?: {_PLACE})?(?P<stale> \(unreliable\))?"
 )
 _INLINED = re.compile(
     rf"^\s*{_MARKERS}(?P<at>(?:RIP|IP|PC|pc|LR|lr)(?:[ :]|: [0-9a-f]{{4}}:| is at )\s*)?"
@@ -133,7 +140,8 @@ def _frame(found: re.Match[str], *, inlined: bool) -> Frame:
         line=int(found["line"] or 0),
         inlined=inlined,
         # The return address in the link register may be stale.
-        reliable=not named.get("doubt") and not at.lower().startswith("lr"),
+        reliable=not (named.get("doubt") or named.get("stale"))
+        and not at.lower().startswith(("lr", "ra")),
         register=bool(at),
         build_id="" if inlined else found["build"] or "",
     )

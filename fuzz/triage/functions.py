@@ -25,6 +25,7 @@ _REPORTING = r"""
     ^get_taint$ ^core::panicking ^rust_helper_BUG$ rust_begin_unwind __fortify_ ^fortify_
     __phys_addr debug_lockdep_rcu warn_bogus_irq
     do_(?:kernel|translation)_fault do_mem_abort el1_abort el1h_64_sync
+    program_check_(?:exception|common)
     arch_stack_walk stack_trace_(?:save|consume) (?:might|__might)_(?:fault|sleep|resched)
 """
 _PRINTING = r"""
@@ -62,8 +63,9 @@ _WORK = r"""
     cleanup_srcu_struct
 """
 _DEVICES = r"""
-    kobject_ add_uevent_var get_device_parent ^put_device$ device_(?:add|del|unregister|destroy)
-    device_(?:release|for_each_child|remove_file) devres_release_all hwrng_unregister
+    kobject_ add_uevent_var get_device_parent ^(?:get|put)_device$
+    device_(?:add|del|unregister|destroy) device_(?:release|for_each_child|remove_file)
+    devres_release_all hwrng_unregister
     i2c_del_adapter __unregister_client rollback_registered unregister_netdev sysfs_remove
     tty_unregister_device dummy_urb_enqueue usb_kill_(?:urb|anchored) usb_control_msg
     usb_(?:hcd_)?submit_urb
@@ -82,6 +84,7 @@ PASSAGES = any_of(r"""
     ^do_syscall_ ^entry_(?:SYSCALL|SYSENTER|INT80) ^do_fast_syscall ^(?:x64|ia32)_sys_?call
     ^invoke_syscall ^(?:do_)?el0_svc ^el0t?_ ^ret_from_ ^kthread$ ^(?:process_one|worker_)
     ^process_scheduled ^(?:asm_)?(?:exc|sysvec)_ ^irq_exit ^handle_softirqs ^_*do_softirq
+    ^do_trap_ecall ^handle_exception$ ^system_call ^__do_syscall$ ^handle_syscall$
     ^cpu_startup_entry ^do_idle ^start_secondary ^secondary_startup
 """)
 """What is at the bottom of every stack, so that it does not tell stacks apart either."""
@@ -100,6 +103,8 @@ DISPATCHERS = any_of(r"""
     do_softirq tasklet_(?:hi_)?action smpboot_thread_fn ^kthread$ ret_from_fork start_secondary
     cpu_startup_entry netif_receive_skb smp_call_function
     do_(?:fast_)?syscall_ sysenter_dispatch tracesys_phase2 el0_svc_handler invoke_syscall
+    ^(?:__)?do_syscall$ do_trap_ecall ^syscall_handler$ ^system_call ^handle_sys(?:call)?$
+    ^syscall_common$
     ret_fast_syscall exit_to_usermode task_work_run __fput __do_fault do_page_fault ^page_fault$
     vfs_(?:iter_)?(?:read|write) vfs_(?:open|ioctl) do_iter_(?:read|write) new_sync_(?:read|write)
     call_(?:read|write)_iter (?:ksys|compat|compat_sys)_ioctl blkdev_(?:driver_)?ioctl ^call_mmap
@@ -109,9 +114,14 @@ DISPATCHERS = any_of(r"""
     ^(?:sys_)?(?:socketpair|connect|ioctl) ^(?:nf|rt)netlink_rcv_msg ^netlink_dump
 """)
 
-# A timer's interrupt is what finds a CPU that is stuck: what it interrupted follows.
+# A timer's interrupt is what finds a CPU that is stuck: what it interrupted follows. On
+# riscv and s390 the interrupted registers may be shown instead, and its stack after them.
 INTERRUPTED = re.compile(r"^(?!.*\? ).*apic_timer_interrupt")
-ENTERED = re.compile(r"^(?!.*\? ).*(?:el1_irq|el1h_64_irq|__irq_svc|Exception stack|ret_from_intr)")
+ENTERED = re.compile(
+    r"^(?!.*\? ).*(?:el1_irq|el1h_64_irq|__irq_svc|Exception stack|ret_from_intr|"
+    r"handle_riscv_irq|(?:ext|io)_int_handler|--- interrupt: 900$|do_vint|ret_from_irq)"
+)
+SHOWN = re.compile(r"^status: [0-9a-f]{16} badaddr: |^Krnl PSW ")
 
 # System calls are wrapped once or twice, differently by architecture and version.
 _WRAPPERS = (

@@ -23,8 +23,11 @@ _HEAD = 80
 """Lines over which a format's pattern may stretch."""
 _TRACE = re.compile(
     r"^ *(?:Call [Tt]race|Backtrace|backtrace|stack backtrace|Trace|Kernel stack trace)\b.*:|"
-    r"Call Trace:"
+    r"Call Trace:|"
+    # riscv: what show_regs() prints last, before a stack of which nothing tells.
+    r"^status: [0-9a-f]{16} badaddr: [0-9a-f]{16} cause: [0-9a-f]{16}"
 )
+_MAY_BE_EMPTY = ("backtrace", "badaddr")
 _ASIDE = re.compile(
     r"^ *(?:Allocated by|Freed by|Allocated in|Freed in|Allocated:|Freed:|allocated by|freed by|"
     r"Last potentially related|Second to last potentially|The buggy address|"
@@ -271,7 +274,7 @@ def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
     part, waiting, traces = "main", -1, 0
     for number, text in enumerate(texts):
         if _TRACE.search(text) or (number and _ASIDE.search(text)):
-            if waiting >= 0 and "backtrace" not in texts[waiting]:
+            if waiting >= 0 and not any(words in texts[waiting] for words in _MAY_BE_EMPTY):
                 flaws.append(f"no frames after {texts[waiting].strip()!r}")
             if _TRACE.search(text):
                 part = "main" if part != "panic" else part
@@ -291,7 +294,7 @@ def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
             placed.append(Placed(frame, part, number))
         elif waiting >= 0 and (_EMPTY_ASIDE.search(text) or frames.is_bare_address(text)):
             waiting = -1
-    if waiting >= 0:
+    if waiting >= 0 and "badaddr" not in texts[waiting]:
         flaws.append(f"no frames after {texts[waiting].strip()!r}")
     if not traces:
         flaws.append(_NO_STACK)

@@ -190,3 +190,23 @@ def test_titles(text: str, title: str) -> None:
 def test_one_function_has_one_name(function: str, shown: str) -> None:
     assert canonical(function) == shown
     assert spellings("__se_sys_mount") == ["mount", "sys_mount", "__se_sys_mount"]
+
+
+@pytest.mark.parametrize(
+    ("title", "text"),
+    [
+        ("BUG: spinlock trylock failure on UP in net_open",
+         "BUG: spinlock trylock failure on UP on CPU#0, prog/12\n lock: 0xffff\nCPU: 0 PID: 12\n"
+         + trace(f"{DUMP} spin_dump do_raw_spin_trylock _raw_spin_trylock net_open do_syscall_64")),
+        ("WARNING: still has locks held in net_open",
+         "WARNING: prog/12 still has locks held!\n6.1.0\n-----\n1 lock held by prog/12:\n"
+         " #0: ffff (&lock){+.+.}-{3:3}, at: net_open+0x1/0x2\n\nstack backtrace:\nCPU: 1 PID: 12\n"
+         + trace(f"{DUMP} debug_check_no_locks_held do_exit")),
+        ("WARNING: refcount bug in net_open",
+         "WARNING: lib/refcount.c:25 at refcount_warn_saturate+0x9f/0x110, CPU#0: prog/7352\n"
+         "CPU: 0 PID: 7352\nRIP: 0010:refcount_warn_saturate+0x9f/0x110\nCode: 00\n"
+         + trace("refcount_inc! kref_get! kobject_get get_device net_open do_dentry_open")),
+    ],
+)  # fmt: skip
+def test_reports_with_words_of_their_own(title: str, text: str) -> None:
+    assert only(text).title == title
