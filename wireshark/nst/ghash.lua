@@ -3,7 +3,7 @@
 --
 -- Multiplication by H is linear, so it is a sum of table entries, one for each piece of
 -- the other factor: for each nibble at first (512 entries, soon made), and once a key
--- has been used enough to be worth it, for each byte (4096 entries).
+-- has been used enough to be worth it, for each byte (4096 entries, and as many for H squared).
 
 local use = ...
 if not use then return end
@@ -15,6 +15,7 @@ local format, concat = string.format, table.concat
 local word = bits.word
 
 local WORTH_IT = 256 -- blocks
+local ZEROS = ("\0"):rep(16)
 
 -- H times x^0..x^127, as four lists of words (x^0 is the highest bit of the first word).
 local powers = bits.compile([[
@@ -56,45 +57,48 @@ return function(size, p0, p1, p2, p3)
   return tables
 end]], "ghash.tables")
 
-local WORDS = [[
-  local d0,d1,d2,d3,d4,d5,d6,d7,d8,d9,d10,d11,d12,d13,d14,d15 = byte(data, at, at + 15)
-  y0 = XOR(y0, d0*16777216+d1*65536+d2*256+d3)
-  y1 = XOR(y1, d4*16777216+d5*65536+d6*256+d7)
-  y2 = XOR(y2, d8*16777216+d9*65536+d10*256+d11)
-  y3 = XOR(y3, d12*16777216+d13*65536+d14*256+d15)
-  SPLIT(y0, b0, b1, b2, b3);
-  SPLIT(y1, b4, b5, b6, b7);
-  SPLIT(y2, b8, b9, b10, b11);
-  SPLIT(y3, b12, b13, b14, b15);
-]]
-
--- Names a0, a1, ... as one list.
-local function names(prefix, last)
+-- Names such as b0, b1, ... as one list.
+local function names(prefix, first, last)
   local list = {}
-  for i = 0, last do list[#list + 1] = prefix .. i end
+  for i = first, last do list[#list + 1] = prefix .. i end
   return concat(list, ",")
 end
 
--- Four assignments to y0..y3, each the sum of the look-ups in terms(w), w = 0..3.
-local function sums(terms)
-  local lines = {}
-  for w = 0, 3 do lines[#lines + 1] = format("y%d = XOR(%s)\n", w, concat(terms(w), ", ")) end
-  return concat(lines)
+-- Word w of a block whose bytes are d0 to d15.
+local function word_of(w)
+  return ("d%d*16777216+d%d*65536+d%d*256+d%d"):format(4 * w, 4 * w + 1, 4 * w + 2, 4 * w + 3)
 end
 
--- The source of a function that adds the whole blocks in data to the hash y.
-local function loop(head, extra, look_ups)
-  return concat {
+-- The source of a function that gives the hash of the whole blocks in data, *blocks* of
+-- them at a time: b0 to b15 are the bytes of the hash so far plus the first, b16 to b31 those
+-- of the second. terms(w) lists what word w of their products is the sum of. A call of XOR
+-- costs several times what one more operand does, so the next block is added there, too.
+local function loop(head, blocks, extra, terms)
+  local ahead = names("d", 0, 15)
+  local step = 16 * blocks
+  local source = {
     "local byte, unpack = string.byte, table.unpack\n",
-    "return function(t, y0, y1, y2, y3, data)\n", head,
-    "local ", names("b", 15), "\n",
-    "for at = 1, #data, 16 do\n", WORDS, extra, sums(look_ups),
-    "end\nreturn y0, y1, y2, y3\nend",
+    "return function(t, u, data)\n", head,
+    "local ", ahead, " = byte(data, 1, 16)\n",
   }
+  local function add(...) source[#source + 1] = format(...) end
+  for w = 0, 3 do add("local y%d = %s\n", w, word_of(w)) end
+  add("data = data .. ('\\0'):rep(16)\n")
+  add("for at = 1, #data - 16, %d do\n", step)
+  add("local %s\n", names("b", 0, 15))
+  for w = 0, 3 do add("SPLIT(y%d, %s);\n", w, names("b", 4 * w, 4 * w + 3)) end
+  if blocks > 1 then
+    add("local %s = byte(data, at + 16, at + %d)\n", names("b", 16, step - 1), step - 1)
+  end
+  add("%s", extra)
+  add("%s = byte(data, at + %d, at + %d)\n", ahead, step, step + 15)
+  for w = 0, 3 do add("y%d = XOR(%s, %s)\n", w, concat(terms(w), ", "), word_of(w)) end
+  add("end\nreturn y0, y1, y2, y3\nend")
+  return concat(source)
 end
 
 local function nibbles()
-  local lines = { "local " .. names("n", 31) .. "\n" }
+  local lines = { "local " .. names("n", 0, 31) .. "\n" }
   for i = 0, 15 do
     lines[#lines + 1] = format("n%d = b%d %% 16 n%d = (b%d - n%d) / 16\n",
       2 * i + 1, i, 2 * i, i, 2 * i + 1)
@@ -102,19 +106,24 @@ local function nibbles()
   return concat(lines)
 end
 
-local by_nibbles = bits.compile(loop("", nibbles(), function(w)
+local by_nibbles = bits.compile(loop("", 1, nibbles(), function(w)
   local terms = {}
   for i = 0, 31 do terms[i + 1] = format("t[%d][n%d]", 4 * i + w + 1, i) end
   return terms
 end), "ghash.nibbles")
 
--- All 64 tables are in locals.
-local by_bytes = bits.compile(loop("local " .. names("t", 63) .. " = unpack(t)\n", "",
-  function(w)
-    local terms = {}
-    for i = 0, 15 do terms[i + 1] = format("t%d[b%d]", 4 * i + w, i) end
-    return terms
-  end), "ghash.bytes")
+-- Two blocks at a time, the first times the square of H: the second need not wait for it, nor
+-- be taken apart. All 128 tables are in locals.
+local HEAD = "local " .. names("t", 0, 63) .. " = unpack(t)\n"
+  .. "local " .. names("u", 0, 63) .. " = unpack(u)\n"
+local by_bytes = bits.compile(loop(HEAD, 2, "", function(w)
+  local terms = {}
+  for i = 0, 15 do
+    terms[i + 1] = format("t%d[b%d]", 4 * i + w, i)
+    terms[i + 17] = format("u%d[b%d]", 4 * i + w, i + 16)
+  end
+  return terms
+end), "ghash.bytes")
 
 local Hash = {}
 Hash.__index = Hash
@@ -124,18 +133,21 @@ function M.new(h0, h1, h2, h3)
   return setmetatable({ powers = { powers(h0, h1, h2, h3) }, blocks = 0 }, Hash)
 end
 
--- The hash of whole blocks of data.
+-- The hash of whole blocks of data, at least one.
 local function hash(self, data)
   local p = self.powers
   if not self.bytes then
     self.blocks = self.blocks + #data / 16
     if self.blocks <= WORTH_IT then
       if not self.nibbles then self.nibbles = make_tables(4, p[1], p[2], p[3], p[4]) end
-      return by_nibbles(self.nibbles, 0, 0, 0, 0, data)
+      return by_nibbles(self.nibbles, nil, data)
     end
+    local s = { powers(self:times(p[1][0], p[2][0], p[3][0], p[4][0])) }
+    self.squares = make_tables(8, s[1], s[2], s[3], s[4])
     self.bytes, self.nibbles = make_tables(8, p[1], p[2], p[3], p[4]), nil
   end
-  return by_bytes(self.bytes, 0, 0, 0, 0, data)
+  if #data % 32 ~= 0 then data = ZEROS .. data end -- in front it changes nothing
+  return by_bytes(self.squares, self.bytes, data)
 end
 
 local function pad(data)
@@ -148,7 +160,7 @@ function Hash:gcm(auth, body)
   return hash(self, pad(auth) .. pad(body) .. lengths)
 end
 
--- The block, as four words, times H; few bits of it should be set.
+-- The block, as four words, times H; the fewer bits of it are set the faster.
 function Hash:times(a0, a1, a2, a3)
   local p = self.powers
   local z = { 0, 0, 0, 0 }
