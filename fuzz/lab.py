@@ -50,6 +50,10 @@ _FIRST_PORT, _LAST_PORT = 10000, 60000
 _UDP_HEADER = 8
 
 
+# The link breaks when QEMU ends.
+_LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
+
+
 @dataclass(frozen=True)
 class Execution:
     """A case that was carried out, and what became of it.
@@ -85,6 +89,25 @@ def _sent_on(connection: Connection, step: Step) -> list[bytes]:
     return [
         connection.data(step.data[start : start + mss]) for start in range(0, len(step.data), mss)
     ]
+
+
+@dataclass(frozen=True)
+class Flight:
+    """A case that was sent whole, and whose last answer has not been waited for.
+
+    Attributes:
+        steps: of the case, complete.
+        begun: the guest's clock had reached this before, ns.
+        items: what was received so far.
+        opened: its connections, not closed.
+        request: the one that ends it.
+    """
+
+    steps: list[Step]
+    begun: int
+    items: list[Item]
+    opened: list[Connection]
+    request: int
 
 
 class Lost(Exception):
@@ -240,12 +263,35 @@ class Lab:
             Lost: the guest or the target does not answer.
             ScriptError: `script` is no case.
         """
+        return self.land(self.launch(script))
+
+    def launch(self, script: bytes) -> Flight:
+        """Send a case; `land` has to follow before the next.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+            ScriptError: `script` is no case.
+        """
         try:
             steps = self._concrete(unpack(script))
             begun = self._clock.at_least(time.monotonic_ns())
+            request, items, opened = self._send_all(steps)
+        except _LOSSES as error:
+            raise Lost(str(error)) from None
+        return Flight(steps, begun, items, opened, request)
+
+    def land(self, flight: Flight) -> Execution:
+        """Wait for what a case does, and judge it.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
+        steps, items, opened = flight.steps, flight.items, flight.opened
+        try:
             before = self._counters
-            reply, items, opened = self._carry_out(steps)
-            moment = Moment(Interval(begun, reply.drained), self._clock.creation)
+            reply = self._answer(flight.request)
+            items += reply.items
+            moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._sealed_on(opened, steps, reply.drained)
             expected = self._shadow.judge(steps, moment)
             counters = self._note(reply)
@@ -264,7 +310,7 @@ class Lab:
             if opened:
                 for family in (4, 6):
                     self._dialler.prepare(family)
-        except (TargetSilent, Refused, CountersError) as error:
+        except _LOSSES as error:
             raise Lost(str(error)) from None
         self._counters = counters
         self._model_states = execution.expected.states
@@ -320,8 +366,8 @@ class Lab:
         self._shadow.sealed(family, datagram.payload, Interval(begun, reply.drained))
         return datagram.payload
 
-    def _carry_out(self, steps: Sequence[Step]) -> tuple[Reply, list[Item], list[Connection]]:
-        """Do all steps; the last reply, what was received, and the connections, not closed."""
+    def _send_all(self, steps: Sequence[Step]) -> tuple[int, list[Item], list[Connection]]:
+        """Do all steps; the last request, what was received before, and the connections."""
         frames: list[bytes] = []
         items: list[Item] = []
         opened: list[Connection] = []
@@ -351,8 +397,8 @@ class Lab:
                 items += self._call(frames, step).items
                 frames = []
         keeps = any(step.action is Action.ACCEPT for step in steps)
-        reply = self._ask(frames, value=int(keeps))
-        return reply, [*items, *reply.items], opened
+        request = self._client.send(Op.COLLECT, before=frames, value=int(keeps))
+        return request, items, opened
 
     def _call(self, frames: Sequence[bytes], step: Step) -> Reply:
         """Have the application do a step, after the frames."""
@@ -394,9 +440,12 @@ class Lab:
         port: int = 0,
         value: int = 0,
     ) -> Reply:
-        reply = self._client.ask(
-            op, data, before=before, timeout=ANSWER_SECONDS, family=family, port=port, value=value
+        return self._answer(
+            self._client.send(op, data, before=before, family=family, port=port, value=value)
         )
+
+    def _answer(self, request: int) -> Reply:
+        reply = self._client.reply(request, ANSWER_SECONDS)
         self._last_taint = reply.taint
         return reply
 

@@ -13,7 +13,8 @@ from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
 from fuzz.oracles.shadow import timestamps
 from fuzz.script import described, unpack
-from fuzz.store import KEYBOX, StoredCase, verdicts_text
+from fuzz.store import KEYBOX
+from fuzz.stored import StoredCase, verdicts_text
 from fuzz.tables import TableSizes
 from nst_scapy.replay import DEFAULT_WINDOW_NS
 

@@ -15,7 +15,8 @@ from rich.table import Table
 
 from fuzz.finding import FindingKind
 from fuzz.oracles.course import Verdicts
-from fuzz.store import Store, StoredFinding, parse_verdicts
+from fuzz.store import Store
+from fuzz.stored import StoredFinding, parse_verdicts
 from fuzz.triage.buckets import bucket_id
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
@@ -29,11 +30,12 @@ class CampaignSummary:
         name: of the campaign.
         cases: how many were sent.
         lost: of them, those that the guest did not survive, or the runner.
-        seconds: that they took, without booting guests.
+        seconds: that they took, those of all guests together, without booting them.
         authenticated: cases of which the module authenticated a record.
         loose: cases in which the clock left two outcomes open.
         model: how often each verdict by the model.
         module: how often by the module.
+        shards: that it was run in, side by side.
     """
 
     name: str
@@ -44,10 +46,11 @@ class CampaignSummary:
     loose: int
     model: Verdicts
     module: Verdicts
+    shards: int
 
     @property
     def rate(self) -> float:
-        """Cases per second."""
+        """Cases per second of one guest."""
         return self.cases / self.seconds if self.seconds else 0.0
 
     @property
@@ -87,6 +90,7 @@ class Summary:
                     "name": campaign.name,
                     "cases": campaign.cases,
                     "lost": campaign.lost,
+                    "shards": campaign.shards,
                     "seconds": round(campaign.seconds, 3),
                     "cases_per_second": round(campaign.rate, 1),
                     "authenticated": campaign.authenticated,
@@ -129,16 +133,20 @@ def summarize(store: Store) -> Summary:
     return Summary(store.path, meta, state, campaigns, store.findings())
 
 
-def summary_of(store: Store, name: str) -> CampaignSummary:
-    """The summary of one campaign that was begun."""
-    return next(_campaign(store, *row) for row in store.campaigns() if row[1] == name)
+def summary_of(store: Store, name: str, shard: int) -> CampaignSummary:
+    """The summary of one shard of a campaign that was begun."""
+    campaign = next(number for number, known, _ in store.campaigns() if known == name)
+    seconds = next(seconds for number, _, seconds in store.shards(campaign) if number == shard)
+    return _campaign(store, campaign, name, seconds, shard)
 
 
-def _campaign(store: Store, number: int, name: str, seconds: float) -> CampaignSummary:
+def _campaign(
+    store: Store, number: int, name: str, seconds: float, shard: int | None = None
+) -> CampaignSummary:
     model: Verdicts = Counter()
     module: Verdicts = Counter()
     cases = lost = authenticated = loose = 0
-    for expected, counted, count, verified, open_ in store.outcomes(number):
+    for expected, counted, count, verified, open_ in store.outcomes(number, shard):
         cases += count
         authenticated += int(verified)
         loose += int(open_)
@@ -148,7 +156,8 @@ def _campaign(store: Store, number: int, name: str, seconds: float) -> CampaignS
         for total, text in ((model, expected), (module, counted)):
             for key, times in parse_verdicts(text).items():
                 total[key] += times * count
-    return CampaignSummary(name, cases, lost, seconds, authenticated, loose, model, module)
+    shards = len(store.shards(number)) if shard is None else 1
+    return CampaignSummary(name, cases, lost, seconds, authenticated, loose, model, module, shards)
 
 
 def _in_order(campaign: CampaignSummary) -> list[tuple[Transport, Verdict]]:
@@ -167,8 +176,9 @@ def show(summary: Summary, console: Console) -> None:
     )
     for campaign in summary.campaigns:
         console.print(
-            f"\n[bold]{campaign.name}[/]: {campaign.cases} cases in {campaign.seconds:.1f} s,"
-            f" {campaign.rate:.0f} a second; {campaign.share:.0%} authenticated"
+            f"\n[bold]{campaign.name}[/]: {campaign.cases} cases in {campaign.seconds:.1f} s"
+            + (f" of {campaign.shards} guests" if campaign.shards > 1 else "")
+            + f", {campaign.rate:.0f} a second; {campaign.share:.0%} authenticated"
             + (f"; {campaign.loose} with two outcomes" if campaign.loose else "")
             + (f"; {campaign.lost} lost with the guest or the runner" if campaign.lost else ""),
             highlight=False,

@@ -1,16 +1,20 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """The record of a run: a directory with an SQLite database, consoles and the key box.
 
-    RUN/run.db        the database described by `SCHEMA`
+    RUN/run.db        the database described by `fuzz/schema.py`
     RUN/keybox        the key box of its guests, mode 0600
     RUN/nst.ko        the module that was tested, for triage
     RUN/lock          locked while the run goes on
-    RUN/CAMPAIGN/     console.log of the campaign's guests
+    RUN/CAMPAIGN/     console.log of the campaign's guests; of its shard N from the second on
+                      in RUN/CAMPAIGN-N/
 
 A case is written before it is sent and its outcome when it is known, in one
 transaction with the next case. In WAL mode a committed transaction is in the
 operating system's hands, so killing the runner loses nothing: every case that was
-sent is there, and at most the last one lacks its outcome.
+sent is there, and of each shard at most the last two lack their outcomes.
+
+A campaign is run in shards, each by one guest at a time; the processes that run them
+write to the one database, in transactions that hold its lock for microseconds.
 """
 
 from __future__ import annotations
@@ -19,9 +23,7 @@ import contextlib
 import fcntl
 import sqlite3
 import time
-from collections import Counter
 from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self, TextIO
@@ -29,56 +31,15 @@ from typing import Self, TextIO
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
 from fuzz.oracles.course import Verdicts
-from nst_scapy.header import Transport
-from nst_scapy.verdict import Verdict
+from fuzz.schema import SCHEMA, VERSION
+from fuzz.stored import StoredCase, StoredFinding, verdicts_text
 
-VERSION = "1"
 DATABASE = "run.db"
 KEYBOX = "keybox"
 MODULE = "nst.ko"
 LOCK = "lock"
-
-SCHEMA = """
--- What was run: version (of this schema), seed, kernel, module, campaigns (their names),
--- limits (of cases, seconds and findings, as JSON), started and finished (seconds since
--- 1970), ended (why the run ended; not there if it was killed).
-CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
-
-CREATE TABLE campaign (
-    id INTEGER PRIMARY KEY,
-    name TEXT NOT NULL,
-    started REAL NOT NULL,      -- seconds since 1970; when the first guest was up
-    seconds REAL NOT NULL       -- how long cases were run, without booting
-);
-
-CREATE TABLE cases (
-    id INTEGER PRIMARY KEY,     -- what 'replay' takes
-    campaign INTEGER NOT NULL REFERENCES campaign (id),
-    boot INTEGER NOT NULL,      -- which boot of the campaign's guest, from 1
-    name TEXT NOT NULL,         -- request and mutations
-    script BLOB NOT NULL,       -- exact bytes: the steps of fuzz/script.py
-    earliest INTEGER NOT NULL,  -- the guest's clock when it was sent, ns since 1970
-    latest INTEGER,             -- and when it had been judged
-    creation INTEGER NOT NULL,  -- when the guest's replay tables had been made
-    expected TEXT,              -- the model's verdicts: 'dgram OK 2, dgram REPLAY 1'
-    counted TEXT,               -- the module's
-    authenticated INTEGER,      -- 1 if the module authenticated a record of it
-    strict INTEGER,             -- 0 if the clock left two outcomes open
-    outcome TEXT                -- 'agree' or a finding's kind; NULL if never known
-);
-
-CREATE TABLE finding (
-    id INTEGER PRIMARY KEY,
-    campaign INTEGER NOT NULL REFERENCES campaign (id),
-    kind TEXT NOT NULL,         -- crash, hang, disagreement
-    title TEXT NOT NULL,
-    detail TEXT NOT NULL,       -- of the first case
-    log TEXT NOT NULL,          -- the console's report, if there is one
-    first INTEGER NOT NULL REFERENCES cases (id),
-    count INTEGER NOT NULL,     -- how many cases showed it
-    UNIQUE (campaign, kind, title)
-);
-"""
+_BUSY_SECONDS = 60.0
+"""How long a writer waits for the others."""
 
 _CASE = (
     "SELECT cases.id, campaign.name, cases.name, cases.script, cases.earliest,"
@@ -91,51 +52,6 @@ class StoreError(UserError):
     """A run that cannot be read or written."""
 
 
-@dataclass(frozen=True)
-class StoredCase:
-    """A case as stored."""
-
-    id: int
-    campaign: str
-    name: str
-    script: bytes
-    earliest: int
-    creation: int
-    expected: str | None
-    counted: str | None
-    outcome: str | None
-
-
-@dataclass(frozen=True)
-class StoredFinding:
-    """A finding as stored."""
-
-    campaign: str
-    finding: Finding
-    first: int
-    name: str
-    count: int
-
-
-def verdicts_text(verdicts: Verdicts) -> str:
-    """Verdicts as stored."""
-    return ", ".join(
-        f"{transport.value} {verdict} {count}"
-        for (transport, verdict), count in sorted(
-            verdicts.items(), key=lambda entry: (entry[0][0].value, entry[0][1].number)
-        )
-    )
-
-
-def parse_verdicts(text: str) -> Verdicts:
-    """Read verdicts as stored."""
-    verdicts: Verdicts = Counter()
-    for part in text.split(", ") if text else ():
-        transport, verdict, count = part.split()
-        verdicts[Transport(transport), Verdict(verdict)] = int(count)
-    return verdicts
-
-
 class Store:
     """An open run."""
 
@@ -143,6 +59,7 @@ class Store:
         self.path = path
         self._database = database
         self._lock: TextIO | None = None
+        self._ends: list[tuple[object, ...]] = []
 
     @classmethod
     def create(cls, path: Path, **meta: str) -> Self:
@@ -159,9 +76,8 @@ class Store:
             raise StoreError(f"{path}: {error.strerror}") from None
         lock = (path / LOCK).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        database = sqlite3.connect(path / DATABASE, isolation_level=None)
+        database = _connect(path)
         database.execute("PRAGMA journal_mode = WAL")
-        database.execute("PRAGMA synchronous = NORMAL")
         database.executescript(SCHEMA)
         store = cls(path, database)
         store._lock = lock  # closing it unlocks
@@ -172,7 +88,7 @@ class Store:
     def resume(cls, path: Path) -> Self:
         """Open a run to go on with it.
 
-        The case that was being run when the runner was killed is taken out: it will be
+        Cases that were being run when the runner was killed are taken out: they will be
         run again.
 
         Raises:
@@ -187,7 +103,7 @@ class Store:
             store.close()
             raise StoreError(f"{path}: the run is going on") from None
         store._lock = lock
-        store._database.execute("DELETE FROM cases WHERE outcome IS NULL")
+        store.forget_unfinished()
         store._database.execute("DELETE FROM meta WHERE name IN ('ended', 'finished')")
         return store
 
@@ -201,7 +117,7 @@ class Store:
         if not (path / DATABASE).is_file():
             raise StoreError(f"{path} is not a run: it has no {DATABASE}")
         try:
-            database = sqlite3.connect(path / DATABASE, isolation_level=None)
+            database = _connect(path)
             store = cls(path, database)
             version = store.meta().get("version")
         except sqlite3.DatabaseError as error:
@@ -228,22 +144,36 @@ class Store:
         if self._lock is not None:
             self._lock.close()
 
+    @property
+    def lock(self) -> int:
+        """The descriptor that holds the lock of a run that was created or resumed."""
+        assert self._lock is not None, "the run was opened for reading"
+        return self._lock.fileno()
+
     # What the runner writes.
 
     def note(self, **meta: str) -> None:
         """Set lines of `meta`."""
         self._database.executemany("INSERT OR REPLACE INTO meta VALUES (?, ?)", meta.items())
 
-    def begin_campaign(self, name: str) -> int:
-        """Add a campaign, if it is not there from before; return its id."""
-        for number, known, _ in self.campaigns():
-            if known == name:
-                return number
-        cursor = self._database.execute(
-            "INSERT INTO campaign (name, started, seconds) VALUES (?, ?, 0)", (name, time.time())
-        )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+    def begin_campaign(self, name: str, shards: int = 1) -> int:
+        """Add a campaign, if it is not there from before; return its id.
+
+        One that is there keeps the shards that it has.
+        """
+        with self._transaction():
+            self._database.execute(
+                "INSERT OR IGNORE INTO campaign (name, started) VALUES (?, ?)", (name, time.time())
+            )
+            ((campaign,),) = self._database.execute(
+                "SELECT id FROM campaign WHERE name = ?", (name,)
+            )
+            if not self.shards(campaign):
+                self._database.executemany(
+                    "INSERT INTO shard VALUES (?, ?, ?, 0)",
+                    [(campaign, number, shards) for number in range(shards)],
+                )
+        return int(campaign)
 
     def begin_case(
         self,
@@ -254,15 +184,15 @@ class Store:
         script: bytes,
         earliest: int,
         creation: int,
+        shard: int = 0,
     ) -> int:
         """Write a case that is about to be sent, and commit; return its id."""
-        self._begin()
-        cursor = self._database.execute(
-            "INSERT INTO cases (campaign, boot, name, script, earliest, creation)"
-            " VALUES (?, ?, ?, ?, ?, ?)",
-            (campaign, boot, name, script, earliest, creation),
-        )
-        self.commit()
+        with self._transaction():
+            cursor = self._database.execute(
+                "INSERT INTO cases (campaign, shard, boot, sent, name, script, earliest, creation)"
+                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                (campaign, shard, boot, time.time(), name, script, earliest, creation),
+            )
         assert cursor.lastrowid is not None
         return cursor.lastrowid
 
@@ -277,11 +207,8 @@ class Store:
         authenticated: bool = False,
         strict: bool = True,
     ) -> None:
-        """Write what became of a case; committed with the next one or by `commit`."""
-        self._begin()
-        self._database.execute(
-            "UPDATE cases SET outcome = ?, latest = ?, expected = ?, counted = ?,"
-            " authenticated = ?, strict = ? WHERE id = ?",
+        """Have it written what became of a case: with the next one, or by `commit`."""
+        self._ends.append(
             (
                 outcome,
                 latest,
@@ -290,37 +217,76 @@ class Store:
                 authenticated,
                 strict,
                 case,
-            ),
+            )
         )
+
+    def forget_case(self, case: int) -> None:
+        """Take out a case that says nothing, and commit: it will be run again."""
+        with self._transaction():
+            self._database.execute("DELETE FROM cases WHERE id = ?", (case,))
+
+    def forget_unfinished(self, campaign: int | None = None, shard: int | None = None) -> None:
+        """Take out the cases without an outcome, and commit: their runner is gone."""
+        with self._transaction():
+            self._database.execute(
+                "DELETE FROM cases WHERE outcome IS NULL"
+                " AND campaign = coalesce(?, campaign) AND shard = coalesce(?, shard)",
+                (campaign, shard),
+            )
 
     def add_finding(self, campaign: int, case: int, finding: Finding) -> bool:
         """Write a finding, and commit; return whether it is the first of its kind."""
-        self._begin()
-        self._database.execute(
-            "INSERT INTO finding (campaign, kind, title, detail, log, first, count)"
-            " VALUES (?, ?, ?, ?, ?, ?, 1)"
-            " ON CONFLICT (campaign, kind, title) DO UPDATE SET count = count + 1",
-            (campaign, finding.kind, finding.title, finding.detail, finding.log, case),
-        )
-        row = self._database.execute(
-            "SELECT count FROM finding WHERE campaign = ? AND kind = ? AND title = ?",
-            (campaign, finding.kind, finding.title),
-        ).fetchone()
-        self.commit()
-        return bool(row[0] == 1)
+        with self._transaction():
+            ((count,),) = self._database.execute(
+                "INSERT INTO finding (campaign, kind, title, detail, log, first, count)"
+                " VALUES (?, ?, ?, ?, ?, ?, 1)"
+                " ON CONFLICT (campaign, kind, title) DO UPDATE SET count = count + 1"
+                " RETURNING count",
+                (campaign, finding.kind, finding.title, finding.detail, finding.log, case),
+            ).fetchall()
+        return bool(count == 1)
 
-    def time_campaign(self, campaign: int, seconds: float) -> None:
-        """Note how long a campaign's cases have taken so far."""
-        self._database.execute("UPDATE campaign SET seconds = ? WHERE id = ?", (seconds, campaign))
+    def add_coverage(
+        self, campaign: int, *, lines: int, all_lines: int, branches: int, all_branches: int
+    ) -> None:
+        """Write what has been covered until now, and commit."""
+        with self._transaction():
+            self._database.execute(
+                "INSERT INTO coverage (campaign, sent, lines, all_lines, branches, all_branches)"
+                " VALUES (?, ?, ?, ?, ?, ?)",
+                (campaign, time.time(), lines, all_lines, branches, all_branches),
+            )
+
+    def time_campaign(self, campaign: int, seconds: float, shard: int = 0) -> None:
+        """Note how long a shard's cases have taken so far."""
+        with self._transaction():
+            self._database.execute(
+                "UPDATE shard SET seconds = ? WHERE campaign = ? AND number = ?",
+                (seconds, campaign, shard),
+            )
 
     def commit(self) -> None:
-        """End the transaction that is open, if one is."""
-        if self._database.in_transaction:
-            self._database.execute("COMMIT")
+        """Write what waits to be written."""
+        if self._ends:
+            with self._transaction():
+                pass
 
-    def _begin(self) -> None:
-        if not self._database.in_transaction:
-            self._database.execute("BEGIN")
+    @contextlib.contextmanager
+    def _transaction(self) -> Iterator[None]:
+        """A transaction that begins with the outcomes that wait to be written."""
+        self._database.execute("BEGIN IMMEDIATE")
+        try:
+            self._database.executemany(
+                "UPDATE cases SET outcome = ?, latest = ?, expected = ?, counted = ?,"
+                " authenticated = ?, strict = ? WHERE id = ?",
+                self._ends,
+            )
+            yield
+        except BaseException:
+            self._database.execute("ROLLBACK")
+            raise
+        self._database.execute("COMMIT")
+        self._ends.clear()
 
     # What reports read.
 
@@ -338,15 +304,35 @@ class Store:
         return False
 
     def campaigns(self) -> list[tuple[int, str, float]]:
-        """Id, name and seconds of each campaign, in order."""
-        return list(self._database.execute("SELECT id, name, seconds FROM campaign ORDER BY id"))
+        """Id and name of each campaign, and the seconds of its shards' cases, in order."""
+        return list(
+            self._database.execute(
+                "SELECT id, name, total(seconds) FROM campaign"
+                " LEFT JOIN shard ON shard.campaign = id GROUP BY id ORDER BY id"
+            )
+        )
 
-    def outcomes(self, campaign: int) -> Iterator[tuple[str | None, str | None, int, int, int]]:
-        """Verdicts of model and module, their cases, how many authenticated, how many loose."""
+    def shards(self, campaign: int) -> list[tuple[int, int, float]]:
+        """Number, count and seconds of each of a campaign's shards, in order."""
+        return list(
+            self._database.execute(
+                "SELECT number, count, seconds FROM shard WHERE campaign = ? ORDER BY number",
+                (campaign,),
+            )
+        )
+
+    def outcomes(
+        self, campaign: int, shard: int | None = None
+    ) -> Iterator[tuple[str | None, str | None, int, int, int]]:
+        """Verdicts of model and module, their cases, how many authenticated, how many loose.
+
+        Of all shards, unless one is named.
+        """
         yield from self._database.execute(
             "SELECT expected, counted, count(*), total(authenticated), total(strict = 0)"
-            " FROM cases WHERE campaign = ? GROUP BY expected, counted",
-            (campaign,),
+            " FROM cases WHERE campaign = ? AND shard = coalesce(?, shard)"
+            " GROUP BY expected, counted",
+            (campaign, shard),
         )
 
     def case(self, number: int) -> StoredCase:
@@ -360,25 +346,36 @@ class Store:
             raise StoreError(f"{self.path} has no case {number}")
         return StoredCase(*row)
 
-    def past(self, campaign: int) -> list[str]:
-        """What became of each case so far, in order: ``agree`` or a finding's kind."""
+    def past(self, campaign: int, shard: int = 0) -> list[str]:
+        """What became of each case of a shard so far, in order: ``agree`` or a finding's kind."""
         rows = self._database.execute(
-            "SELECT outcome FROM cases WHERE campaign = ? ORDER BY id", (campaign,)
+            "SELECT outcome FROM cases WHERE campaign = ? AND shard = ? ORDER BY id",
+            (campaign, shard),
         )
         return [outcome for (outcome,) in rows]
 
-    def boots(self, campaign: int) -> int:
-        """How often the campaign's guest was booted."""
+    def boots(self, campaign: int, shard: int = 0) -> int:
+        """How often a shard's guest was booted."""
         row = self._database.execute(
-            "SELECT max(boot) FROM cases WHERE campaign = ?", (campaign,)
+            "SELECT max(boot) FROM cases WHERE campaign = ? AND shard = ?", (campaign, shard)
         ).fetchone()
         return row[0] or 0
+
+    def firsts(self, campaign: int, shard: int) -> int:
+        """How many findings a shard was the first to show."""
+        ((count,),) = self._database.execute(
+            "SELECT count(*) FROM finding JOIN cases ON cases.id = first"
+            " WHERE cases.campaign = ? AND shard = ?",
+            (campaign, shard),
+        )
+        return int(count)
 
     def before(self, number: int, count: int) -> list[StoredCase]:
         """At most `count` cases that the same boot of the same guest was sent before one."""
         rows = self._database.execute(
             f"{_CASE} JOIN cases AS one ON one.id = ? AND one.campaign = cases.campaign"
-            " AND one.boot = cases.boot WHERE cases.id < one.id ORDER BY cases.id DESC LIMIT ?",
+            " AND one.shard = cases.shard AND one.boot = cases.boot"
+            " WHERE cases.id < one.id ORDER BY cases.id DESC LIMIT ?",
             (number, count),
         ).fetchall()
         return [StoredCase(*row) for row in reversed(rows)]
@@ -396,6 +393,12 @@ class Store:
             )
             for campaign, kind, title, detail, log, first, name, count in rows
         ]
+
+
+def _connect(path: Path) -> sqlite3.Connection:
+    database = sqlite3.connect(path / DATABASE, isolation_level=None, timeout=_BUSY_SECONDS)
+    database.execute("PRAGMA synchronous = NORMAL")
+    return database
 
 
 @contextlib.contextmanager

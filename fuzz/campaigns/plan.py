@@ -43,6 +43,12 @@ class Planned:
         """What is mutated wherever it is: `kpos`, `payload` and so on."""
         return tuple(m.qualified_name.rpartition(".")[2] for m in self.mutations)
 
+    @property
+    def name(self) -> str:
+        """What the case is known by: its request, and the mutations in it."""
+        mutations = ", ".join(f"{m.qualified_name}:{m.index}" for m in self.mutations)
+        return f"{self.request.name}:[{mutations}]"
+
 
 def _elements(block: FuzzableBlock) -> Iterator[Fuzzable]:
     for item in block.stack:
@@ -60,8 +66,16 @@ class Plan:
         requests: Sequence[CaseRequest],
         seed: str,
         render: Callable[[Planned], bytes],
+        part: tuple[int, int] = (0, 1),
     ) -> None:
-        """`render` gives a case's bytes under fixed values: equal bytes, equal cases."""
+        """
+        Args:
+            requests: the grammar.
+            seed: of the order.
+            render: gives a case's bytes under fixed values: equal bytes, equal cases.
+            part: number and count: only cases whose digest is the number modulo the count, so
+                that no case is in two parts, whatever is dropped from them.
+        """
         self._draw = random.Random(f"{seed}|plan")
         self._render = render
         self._requests = list(requests)
@@ -76,6 +90,8 @@ class Plan:
         }
         self._seen: set[bytes] = set()
         self._dropped: set[str] = set()
+        self._part = part
+        self._last = b""
 
     @property
     def singles(self) -> int:
@@ -86,18 +102,32 @@ class Plan:
         """Plan no more cases that mutate one of these, given as elements or leaves."""
         self._dropped.update(elements)
 
+    def withdrawn(self, planned: Planned) -> bool:
+        """Whether the case that was planned last has been dropped since; then it never was."""
+        if self._wanted(planned):
+            return False
+        self._seen.discard(self._last)
+        return True
+
+    def _wanted(self, planned: Planned) -> bool:
+        return self._dropped.isdisjoint((*planned.elements, *planned.leaves))
+
     def __iter__(self) -> Iterator[Planned]:
+        number, count = self._part
         old = 0
         for planned in self._in_turn():
             old += 1
             if old > _EXHAUSTED:
                 return
-            if self._dropped.intersection((*planned.elements, *planned.leaves)):
+            if not self._wanted(planned):
                 continue
             digest = hashlib.blake2b(self._render(planned), digest_size=16).digest()
-            if digest not in self._seen:
-                self._seen.add(digest)
-                old = 0
+            if digest in self._seen:
+                continue
+            self._seen.add(digest)
+            old = 0
+            if int.from_bytes(digest) % count == number:
+                self._last = digest
                 yield planned
 
     def _in_turn(self) -> Iterator[Planned]:

@@ -13,7 +13,8 @@ import click
 from rich.console import Console
 
 from fuzz.campaigns.campaign import Campaign
-from fuzz.campaigns.runner import Limits, run
+from fuzz.campaigns.progress import Limits
+from fuzz.campaigns.runner import run
 from fuzz.guest.kernel import Kernel
 from fuzz.report import show, summarize
 from fuzz.store import Store
@@ -27,6 +28,7 @@ def go(
     module: Path,
     limits: Limits,
     *,
+    jobs: int,
     as_json: bool,
 ) -> bool:
     """Run campaigns; return whether Ctrl-C ended it."""
@@ -34,7 +36,7 @@ def go(
         with view(Console(stderr=as_json), limits) as watcher:
             run(
                 store, campaigns, kernel=kernel, module=module, seed=store.meta()["seed"],
-                limits=limits, watcher=watcher,
+                limits=limits, watcher=watcher, jobs=jobs,
             )  # fmt: skip
     except KeyboardInterrupt:
         return True

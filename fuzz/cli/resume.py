@@ -9,7 +9,7 @@ from pathlib import Path
 import click
 
 from fuzz.campaigns.catalogue import campaign
-from fuzz.campaigns.runner import Limits
+from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
 from fuzz.guest import kernel
@@ -30,17 +30,21 @@ from fuzz.store import MODULE, Store, StoreError
     help="For all campaigns together, what is done counted in. [default: the run's]",
 )
 @click.option("--max-findings", type=click.IntRange(1), metavar="N", help="[default: the run's]")
+@click.option(
+    "--jobs", type=click.IntRange(1), metavar="N", help="Guests at a time. [default: the run's]"
+)
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     run: Path,
     cases: int | None,
     seconds: float | None,
     max_findings: int | None,
+    jobs: int | None,
     as_json: bool,
 ) -> None:
     """Go on with RUN where it ended: the same module, kernel, seed and cases.
 
-    No case is run twice but the one that was under way when the runner was killed. Also a run
+    No case is run twice but those that were under way when the runner was killed. Also a run
     that has finished goes on, if it is given other limits. Exits as `nst-fuzz run` does.
     """
     with Store.resume(run) as store:
@@ -55,5 +59,8 @@ def command(
         )
         campaigns = [campaign(name) for name in names]
         chosen = kernel.find(meta["kernel_name"])
-        interrupted = go(store, campaigns, chosen, run / MODULE, limits, as_json=as_json)
+        interrupted = go(
+            store, campaigns, chosen, run / MODULE, limits,
+            jobs=jobs or int(meta["jobs"]), as_json=as_json,
+        )  # fmt: skip
     conclude(run, interrupted=interrupted, as_json=as_json)

@@ -14,7 +14,7 @@ from pathlib import Path
 import click
 
 from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
-from fuzz.campaigns.runner import Limits
+from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
 from fuzz.coverage import kept
@@ -29,10 +29,11 @@ _DEFAULT_CASES = 1000
 
 @click.command(
     epilog="Examples: nst-fuzz run --cases 1000 stream-record dgram-record | "
-    "nst-fuzz run --time 10m --seed 7 dgram-record | "
+    "nst-fuzz run --time 10m --seed 7 dgram-record | nst-fuzz run --all --jobs 4 --time 10m | "
     "nst-fuzz run --module ~/patched-kmod --cases 500"
 )
 @click.argument("names", nargs=-1, metavar="[CAMPAIGN]...")
+@click.option("--all", "all_", is_flag=True, help="Run all campaigns.")
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
 @click.option(
     "--cases",
@@ -45,6 +46,14 @@ _DEFAULT_CASES = 1000
     "seconds",
     type=Duration(),
     help="For all campaigns together, not counting the boot of guests: 90s, 10m, 1h.",
+)
+@click.option(
+    "--jobs",
+    type=click.IntRange(1),
+    default=1,
+    show_default=True,
+    metavar="N",
+    help="Guests at a time. With more of them than campaigns, these are run in several shards.",
 )
 @click.option(
     "--max-findings",
@@ -75,6 +84,8 @@ _DEFAULT_CASES = 1000
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")  # fmt: skip
 def command(
     names: tuple[str, ...],
+    all_: bool,
+    jobs: int,
     kernel_name: str,
     cases: int | None,
     seconds: float | None,
@@ -92,6 +103,8 @@ def command(
     with 130 after Ctrl-C; what ran until then is summarized all the same, and
     `nst-fuzz resume` goes on with it.
     """
+    if all_ and names:
+        raise click.UsageError("--all runs every campaign: name none")
     campaigns = [campaign(name) for name in dict.fromkeys(names)] or list(CAMPAIGNS.values())
     if cases is None and seconds is None:
         cases = _DEFAULT_CASES
@@ -105,11 +118,11 @@ def command(
     with Store.create(
         path, seed=seed, kernel=f"{chosen.name} ({chosen.release})", kernel_name=chosen.name,
         module=str(module.resolve()), campaigns=" ".join(c.name for c in campaigns),
-        limits=json.dumps(asdict(limits)),
+        limits=json.dumps(asdict(limits)), jobs=str(jobs),
     ) as store:  # fmt: skip
         if coverage:
             kept.keep_build(module, chosen, path)
-        interrupted = go(store, campaigns, chosen, module, limits, as_json=as_json)
+        interrupted = go(store, campaigns, chosen, module, limits, jobs=jobs, as_json=as_json)
     conclude(path, interrupted=interrupted, as_json=as_json)
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import contextlib
 import shutil
+import signal
 import socket
 import subprocess
 import time
@@ -122,6 +123,15 @@ class Qemu:
     def alive(self) -> bool:
         """Tell whether QEMU runs."""
         return self._process is not None and self._process.poll() is None
+
+    def killed(self) -> bool:
+        """Tell whether somebody ended QEMU with SIGKILL, which nothing in a guest does."""
+        if self._process is None:
+            return False
+        with contextlib.suppress(subprocess.TimeoutExpired):
+            # Its sockets are closed before it has ended.
+            self._process.wait(1)
+        return self._process.returncode == -signal.SIGKILL
 
     def wait(self, timeout: float | None = None) -> bool:
         """Wait for QEMU to end by itself; False if it still runs after `timeout` seconds."""

@@ -158,6 +158,11 @@ class TargetGuest:
         """Tell whether the guest's QEMU runs; it ends when the kernel panics."""
         return self._qemu is not None and self._qemu.alive()
 
+    @property
+    def killed(self) -> bool:
+        """Whether somebody killed the guest's QEMU: the out-of-memory killer, say."""
+        return self._qemu is not None and self._qemu.killed()
+
     def restart(self) -> None:
         """End the guest and boot it anew; frames still in the queue are dropped."""
         self.stop()

@@ -9,7 +9,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from fuzz.campaigns.catalogue import campaign
-from fuzz.campaigns.runner import Limits, Progress, run
+from fuzz.campaigns.progress import Limits, Progress, Shard
+from fuzz.campaigns.runner import run
 from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import build_into
@@ -76,15 +77,18 @@ class _Silent:
     def __init__(self, say: Say) -> None:
         self._say = say
 
-    def booting(self, campaign: str, again: bool) -> None:
+    def booting(self, shard: Shard, again: bool) -> None:
         """A guest is being booted."""
 
-    def progress(self, progress: Progress) -> None:
-        """A case is done."""
+    def progress(self, shard: Shard, progress: Progress) -> None:
+        """A shard got further."""
 
-    def found(self, campaign: str, finding: Finding, case: int) -> None:
+    def found(self, shard: Shard, finding: Finding, case: int) -> None:
         """A case showed something new."""
         self._say(f"case {case}: {finding.title}")
+
+    def ended(self, shard: Shard) -> None:
+        """A shard is through."""
 
 
 def build(bug: PlantedBug, kernel: Kernel, folder: Path) -> Path:

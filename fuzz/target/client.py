@@ -34,19 +34,29 @@ class TargetClient:
         op: Op,
         data: bytes = b"",
         *,
-        before: Sequence[bytes] = (),
         timeout: float,
-        family: int = 4,
-        port: int = 0,
         value: int = 0,
     ) -> Reply:
-        """Send the frames `before` and a request in one go, and wait for its reply.
-
-        The reply shows the guest after those frames. Other datagrams that arrive stay
-        in the host's queue.
+        """Send a request and wait for its reply.
 
         Raises:
             TargetSilent: no reply within `timeout` seconds.
+        """
+        return self.reply(self.send(op, data, value=value), timeout)
+
+    def send(
+        self,
+        op: Op,
+        data: bytes = b"",
+        *,
+        before: Sequence[bytes] = (),
+        family: int = 4,
+        port: int = 0,
+        value: int = 0,
+    ) -> int:
+        """Send the frames `before` and a request in one go; return the request's number.
+
+        The reply shows the guest after those frames.
         """
         seq = next(self._seq)
         message = request(seq, op, data, family=family, port=port, value=value)
@@ -54,6 +64,16 @@ class TargetClient:
         self._host.transmit(
             self._host.datagram(message, source_port=_OWN_PORT, destination_port=CONTROL_PORT)
         )
+        return seq
+
+    def reply(self, seq: int, timeout: float) -> Reply:
+        """Wait for the reply to a request.
+
+        Other datagrams that arrive stay in the host's queue.
+
+        Raises:
+            TargetSilent: no reply within `timeout` seconds.
+        """
 
         def answer() -> Reply | None:
             while datagram := self._host.take_datagram(source_port=CONTROL_PORT):

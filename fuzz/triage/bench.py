@@ -16,7 +16,7 @@ from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
 from fuzz.replay import needed_age
-from fuzz.store import StoredCase
+from fuzz.stored import StoredCase
 from fuzz.tables import TableSizes
 from fuzz.triage.read import Report, read
 

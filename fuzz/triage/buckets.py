@@ -16,7 +16,8 @@ from pathlib import Path
 
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
-from fuzz.store import StoredCase, StoredFinding, reading
+from fuzz.store import reading
+from fuzz.stored import StoredCase, StoredFinding
 from fuzz.triage import functions
 from fuzz.triage.decisions import Decisions
 from fuzz.triage.details import details

@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 
 from fuzz.finding import Finding
 from fuzz.script import unpack
-from fuzz.store import StoredCase
+from fuzz.stored import StoredCase
 from fuzz.triage.bench import Bench
 from fuzz.triage.course import Course
 from fuzz.triage.pieces import Piece, Raw, Sealed

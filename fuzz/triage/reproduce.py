@@ -8,7 +8,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
 from fuzz.finding import Finding
-from fuzz.store import StoredCase
+from fuzz.stored import StoredCase
 from fuzz.triage.bench import Bench
 
 _GROWTH = 4

@@ -166,6 +166,37 @@ def test_a_thousand_cases_reach_every_verdict(campaign: Campaign) -> None:
     assert reached >= set(campaign.reaches)
 
 
+def test_parts_share_the_cases_whatever_is_dropped() -> None:
+    def part(number: int) -> Plan:
+        return Plan(DGRAM_RECORD.requests(BOX, ALL), "1", render_canonical, (number, 3))
+
+    whole = [planned.name for planned in itertools.islice(plan_of(DGRAM_RECORD), 600)]
+    parts = [[planned.name for planned in itertools.islice(part(n), 500)] for n in range(3)]
+    for names in parts:
+        ours = [name for name in whole if name in set(names)]
+        assert len(ours) > 100
+        assert ours == names[: len(ours)]
+    assert sum(name in set(names) for names in parts for name in whole) == len(whole)
+
+    halved = part(1)
+    halved.drop(["kpos"])
+    kept = {planned.name for planned in itertools.islice(halved, 400)}
+    assert kept.isdisjoint([*parts[0], *parts[2]])
+
+
+def test_a_case_dropped_before_it_was_sent_was_never_planned() -> None:
+    live, resumed = plan_of(DGRAM_RECORD), plan_of(DGRAM_RECORD)
+    cases, again = iter(live), iter(resumed)
+    run = list(itertools.takewhile(lambda one: "kpos" not in one.leaves, cases))
+    assert [next(again).name for _ in run] == [one.name for one in run]
+    for plan in (live, resumed):
+        plan.drop(["kpos"])
+    unsent = next(one for one in plan_of(DGRAM_RECORD) if "kpos" in one.leaves)
+    assert live.withdrawn(unsent)
+    assert not live.withdrawn(run[-1])
+    assert [next(again).name for _ in range(300)] == [next(cases).name for _ in range(300)]
+
+
 def test_dropped_elements_are_planned_no_more() -> None:
     plan = plan_of(DGRAM_RECORD)
     plan.drop(["one-AES_GCM.datagram.record.kpos"])

@@ -1,0 +1,287 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Running one shard of a campaign: its cases, one after another, in a guest.
+
+While the guest works on a case the next one is planned and rendered, and the one before
+written down. What a case did is known, and found to be in order, before the next is sent.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import time
+from collections import Counter, deque
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+
+from fuzz.campaigns.campaign import Campaign
+from fuzz.campaigns.catalogue import campaign as campaign_of
+from fuzz.campaigns.plan import Plan, Planned
+from fuzz.campaigns.progress import Limits, Past, Progress, Shard, Watcher
+from fuzz.campaigns.schedule import Task
+from fuzz.campaigns.session import context_of
+from fuzz.campaigns.values import CaseValues, canonical
+from fuzz.coverage import kept
+from fuzz.finding import FindingKind
+from fuzz.guest.errors import GuestError
+from fuzz.guest.kernel import Kernel
+from fuzz.lab import Flight, Lab, Lost
+from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.store import KEYBOX, Store
+from nst_scapy.verdict import Verdict
+
+_PATIENCE = 3
+"""Findings after which an element of the grammar is not mutated any more."""
+_FINDINGS = frozenset(FindingKind)
+_NOTE_SECONDS = 1.0
+"""How often the time that a campaign has taken is stored."""
+_AUTHENTICATED = frozenset({Verdict.OK, Verdict.PADDING})
+
+
+@dataclass
+class _Case:
+    """A case from its rendering to its end."""
+
+    planned: Planned
+    script: bytes
+    current: Current
+    flight: Flight | None = None
+
+
+class ShardRun:
+    """One shard being run."""
+
+    def __init__(
+        self,
+        store: Store,
+        campaign: Campaign,
+        shard: Shard,
+        lab: Lab,
+        *,
+        seed: str,
+        limits: Limits,
+        watcher: Watcher,
+        past: Past,
+    ) -> None:
+        """`lab` has been entered; `past` is what an earlier run of the shard has done."""
+        self._store = store
+        self._shard = shard
+        self._lab = lab
+        self._seed = f"{seed}|{campaign.name}"
+        self._limits = limits
+        self._watcher = watcher
+        self._campaign = store.begin_campaign(campaign.name, shard.count)
+        self._kids = sorted(lab.keybox)
+        self._current = Current("", 0)
+        self._oracles = (
+            ConsoleOracle(lambda: self._current, lab),
+            LivenessOracle(lambda: self._current, lab),
+            VerdictOracle(lambda: self._current),
+        )
+        self._blame: Counter[str] = Counter()
+        self.progress = dataclasses.replace(past.progress)
+        self._past = past
+        self._started = self._noted = time.monotonic() - past.progress.seconds
+        self._booting = 0.0
+        self._again: deque[Planned] = deque()
+        self._killed: Planned | None = None
+        requests = campaign.requests(lab.keybox, lab.suites)
+        part = (shard.number, shard.count)
+        self._plan = Plan(requests, self._seed, self._canonical_bytes, part)
+
+    def run(self) -> None:
+        """Run until a limit is reached, or there is nothing new any more.
+
+        Raises:
+            GuestError: a guest does not come up.
+        """
+        plan = self._planned()
+        flying: _Case | None = None
+        try:
+            while True:
+                ready = self._next(plan, flying)
+                if flying is not None:
+                    self._land(flying)
+                    if self._upset(flying):
+                        self._come_to_terms(flying, ready)
+                        flying = None
+                        continue
+                if ready is not None:
+                    self._launch(ready)
+                if flying is not None:
+                    self._write_down(flying)
+                flying = ready
+                if flying is None:
+                    return
+        finally:
+            self._store.time_campaign(self._campaign, self._seconds(), self._shard.number)
+
+    # What comes next.
+
+    def _planned(self) -> Iterator[Planned]:
+        plan = iter(self._plan)
+        for outcome, planned in zip(self._past.outcomes, plan, strict=False):
+            # What was dropped then has to be dropped now, or the plan would be another.
+            if outcome in _FINDINGS:
+                self._hold_against(planned, FindingKind(outcome))
+        yield from plan
+
+    def _next(self, plan: Iterator[Planned], flying: _Case | None) -> _Case | None:
+        """The next case, rendered; `None` if there is none."""
+        self.progress.seconds = self._seconds()
+        ahead = dataclasses.replace(self.progress, cases=self.progress.cases + bool(flying))
+        if ahead.reached(self._limits):
+            return None
+        planned = self._again.popleft() if self._again else next(plan, None)
+        if planned is None:
+            return None
+        values = CaseValues(
+            f"{self._seed}|{planned.name}", self._kids, self._lab.now(), self._lab.creation
+        )
+        script: bytes = planned.request.render(context_of(planned, values))
+        return _Case(planned, script, Current(planned.name, 0))
+
+    def _canonical_bytes(self, planned: Planned) -> bytes:
+        name: str = planned.request.name
+        script: bytes = planned.request.render(context_of(planned, canonical(self._kids)))
+        return name.encode() + script
+
+    def _seconds(self) -> float:
+        return time.monotonic() - self._started - self._booting
+
+    # A case.
+
+    def _launch(self, case: _Case) -> None:
+        current = case.current
+        current.number = self._store.begin_case(
+            self._campaign,
+            shard=self._shard.number,
+            boot=self._past.boots + self._lab.boots,
+            name=current.name,
+            script=case.script,
+            earliest=self._lab.now(),
+            creation=self._lab.creation,
+        )
+        try:
+            case.flight = self._lab.launch(case.script)
+        except Lost as error:
+            current.lost = str(error)
+
+    def _land(self, case: _Case) -> None:
+        """Wait for what the case does, and have the oracles look at it."""
+        current = self._current = case.current
+        if case.flight is not None:
+            try:
+                current.execution = self._lab.land(case.flight)
+            except Lost as error:
+                current.lost = str(error)
+        if current.lost and self._lab.guest.killed and self._killed is not case.planned:
+            return
+        for oracle in self._oracles:
+            oracle.post_send()
+
+    def _upset(self, case: _Case) -> bool:
+        """Whether something has to be done before the next case can be sent."""
+        return bool(case.current.lost or case.current.finding) or self._lab.crowded
+
+    def _come_to_terms(self, case: _Case, ready: _Case | None) -> None:
+        """Write a case down that was a finding, and have a guest for the next one."""
+        finding = case.current.finding
+        if ready is not None:
+            self._again.appendleft(ready.planned)
+        if case.current.lost and finding is None:
+            # Somebody killed QEMU, and the case is not to blame, if it is not always there.
+            self._killed = case.planned
+            self._store.forget_case(case.current.number)
+            self._again.appendleft(case.planned)
+            self._boot()
+            return
+        self._write_down(case)
+        if finding is not None:
+            self._hold_against(case.planned, finding.kind)
+            if ready is not None and self._plan.withdrawn(ready.planned):
+                self._again.popleft()
+        self.progress.seconds = self._seconds()
+        if self.progress.reached(self._limits):
+            return
+        crashed = finding is not None and finding.kind is not FindingKind.DISAGREEMENT
+        if crashed or self._lab.crowded:
+            self._boot()
+
+    def _boot(self) -> None:
+        """Have a fresh guest; on a busy machine the first may take too long."""
+        began = time.monotonic()
+        self._watcher.booting(self._shard, again=True)
+        try:
+            self._lab.restart()
+        except GuestError:
+            self._lab.restart()
+        self._booting += time.monotonic() - began
+
+    def _write_down(self, case: _Case) -> None:
+        """Store what the oracles made of a case."""
+        current, progress = case.current, self.progress
+        outcome = current.finding.kind.value if current.finding else "agree"
+        if current.execution is None:
+            self._store.end_case(current.number, outcome)
+        else:
+            counted = current.execution.seen.verdicts
+            authenticated = any(verdict in _AUTHENTICATED for _, verdict in counted)
+            self._store.end_case(
+                current.number,
+                outcome,
+                latest=current.execution.moment.judged.latest,
+                expected=current.execution.expected.verdicts,
+                counted=counted,
+                authenticated=authenticated,
+                strict=current.execution.strict,
+            )
+            progress.authenticated += authenticated
+            for (_, verdict), count in counted.items():
+                progress.verdicts[verdict] += count
+        progress.cases += 1
+        if current.finding and self._store.add_finding(
+            self._campaign, current.number, current.finding
+        ):
+            progress.findings += 1
+            self._watcher.found(self._shard, current.finding, current.number)
+        progress.seconds = self._seconds()
+        if progress.seconds - self._noted >= _NOTE_SECONDS:
+            self._noted = progress.seconds
+            self._store.time_campaign(self._campaign, progress.seconds, self._shard.number)
+        self._watcher.progress(self._shard, progress)
+
+    def _hold_against(self, planned: Planned, kind: FindingKind) -> None:
+        """Drop from the plan what has shown findings often enough."""
+        self._blame.update(planned.elements)
+        if kind is not FindingKind.DISAGREEMENT:
+            self._blame.update(planned.leaves)  # every one costs the boot of a guest
+        self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
+
+
+def run_shard(
+    store: Store, task: Task, *, kernel: Kernel, module: Path, seed: str, watcher: Watcher
+) -> Progress:
+    """Run one shard and store what happens.
+
+    Raises:
+        GuestError: a guest does not come up.
+    """
+    shard = task.shard
+    campaign = campaign_of(shard.campaign)
+    lab = Lab(
+        kernel,
+        module=module,
+        keybox=store.path / KEYBOX,
+        workdir=store.path / shard.folder,
+        tables=campaign.tables,
+        gcov=kept.folder_of(store.path, campaign.name),
+    )
+    watcher.booting(shard, again=False)
+    with lab:
+        run_ = ShardRun(
+            store, campaign, shard, lab,
+            seed=seed, limits=task.limits, watcher=watcher, past=task.past,
+        )  # fmt: skip
+        run_.run()
+    return run_.progress
