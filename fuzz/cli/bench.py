@@ -17,6 +17,7 @@ from rich.progress import Progress
 from rich.table import Table
 
 from fuzz.bench import codec, decode, measure, packets, triage
+from fuzz.cli import _bench_compare, _bench_kmod
 
 _WIDTH = 140
 """Columns, where no terminal gives a width."""
@@ -26,6 +27,10 @@ _PARTS = ("codec", "packets", "decode")
 @click.group("bench")
 def command() -> None:
     """Measure speed against peers in the same run."""
+
+
+command.add_command(_bench_compare.command)
+command.add_command(_bench_kmod.command)
 
 
 @command.command(epilog="Examples: nst-fuzz bench python | nst-fuzz bench python codec --json")

@@ -29,6 +29,17 @@ class Accelerator:
 
 KVM = Accelerator("kvm", ("-accel", "kvm", "-cpu", "host"), 1.0)
 TCG = Accelerator("tcg", ("-accel", "tcg,thread=multi", "-cpu", "max"), 6.0)
+# The guest's clock counts instructions, and nothing from outside reaches it: two runs of the
+# same are the same. Its kernel has to be told to trust the clock (`COUNTED_CMDLINE`).
+COUNTED = Accelerator(
+    "tcg-icount",
+    (
+        "-accel", "tcg,thread=single", "-cpu", "max", "-icount", "shift=0,sleep=off",
+        "-rtc", "base=2026-01-01,clock=vm", "-seed", "1",
+    ),
+    12.0,
+)  # fmt: skip
+COUNTED_CMDLINE = "nokaslr tsc=reliable"
 
 
 def choose(kernel: Kernel) -> Accelerator:

@@ -30,6 +30,7 @@ class Machine:
 
     `memory` is in MiB. `devices` are further QEMU options; `fds` are the descriptors
     that they name. The serial console, QMP and the accelerator are the launcher's.
+    `counted`: a nanosecond of the guest's clock is an instruction (`accel.COUNTED`).
     """
 
     kernel: Kernel
@@ -39,6 +40,7 @@ class Machine:
     cpus: int = 1
     devices: Sequence[str] = ()
     fds: Sequence[int] = field(default=())
+    counted: bool = False
 
 
 class Qemu:
@@ -59,7 +61,7 @@ class Qemu:
         if binary is None:
             raise SetupError("qemu-system-x86_64 is missing: apt-get install qemu-system-x86")
         self.console = console
-        self.accelerator = accel.choose(machine.kernel)
+        self.accelerator = accel.COUNTED if machine.counted else accel.choose(machine.kernel)
         self.slowdown = self.accelerator.slowdown * machine.kernel.slowdown
         self._exit = contextlib.ExitStack()
         # Addresses of Unix sockets hold 107 bytes, whatever TMPDIR says.

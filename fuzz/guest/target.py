@@ -15,7 +15,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fuzz.guest import cache, initramfs, stockmodules
+from fuzz.guest import accel, cache, initramfs, stockmodules
 from fuzz.guest.console import Console
 from fuzz.guest.errors import GuestError, SetupError
 from fuzz.guest.kernel import Kernel
@@ -64,12 +64,16 @@ class TargetGuest:
         cmdline: str = "",
         memory: int = 512,
         cpus: int = 1,
+        stock: Sequence[str] = (),
+        counted: bool = False,
     ) -> None:
         """Describe the guest; `start` or `with` boots it.
 
         `module` is a built nst.ko, `keybox` a key-box file to load, `program` a static
         executable run with `args`. `cmdline` is added to the kernel's command line;
-        `memory` is in MiB. The console is kept in `workdir`/console.log.
+        `memory` is in MiB. `stock` names more of the kernel's own modules to load, and
+        `counted` has the guest's clock count instructions, on one CPU. The console is
+        kept in `workdir`/console.log.
         """
         self._kernel = kernel
         self._module = module
@@ -77,7 +81,9 @@ class TargetGuest:
         self._program = program
         self._args = list(args)
         self._module_args = module_args
-        self._cmdline = cmdline
+        self._cmdline = f"{accel.COUNTED_CMDLINE} {cmdline}" if counted else cmdline
+        self._stock = (*STOCK_MODULES, *stock)
+        self._counted = counted
         self._memory = memory
         self._cpus = cpus
         workdir.mkdir(parents=True, exist_ok=True)
@@ -114,7 +120,7 @@ class TargetGuest:
         """Boot a fresh kernel; does not wait for it to be up (`wait_ready`)."""
         assert self._qemu is None, "the guest has been started already"
         initrd = self._dir / "initrd"
-        initrd.write_bytes(_base_archive(self._kernel) + self._own_archive())
+        initrd.write_bytes(_base_archive(self._kernel, self._stock) + self._own_archive())
         self._guest_end.unlink(missing_ok=True)
         self.boot_line = len(self.console)
         self._control, far = socket.socketpair()
@@ -136,6 +142,7 @@ class TargetGuest:
                     "-device", "virtserialport,chardev=control,name=nst.control,nr=1",
                 ],
                 fds=[far.fileno()],
+                counted=self._counted,
             )  # fmt: skip
             self._qemu = Qemu(machine, self.console)
         self.frames.connect(str(self._guest_end))
@@ -222,15 +229,15 @@ class TargetGuest:
         )
 
 
-def _base_archive(kernel: Kernel) -> bytes:
-    """Return the archive that all target guests of a kernel share, from the cache."""
+def _base_archive(kernel: Kernel, stock: Sequence[str]) -> bytes:
+    """Return the archive that all target guests of a kernel with these modules share."""
     busybox = shutil.which("busybox")
     if busybox is None:
         raise SetupError("busybox is missing: apt-get install busybox-static")
     init = resources.files(__package__).joinpath("target_init.sh").read_bytes()
-    files = stockmodules.load_order(kernel, STOCK_MODULES)
+    files = stockmodules.load_order(kernel, stock)
     key = hashlib.sha256(init + Path(busybox).read_bytes())
-    key.update(f"{kernel.release} {STOCK_MODULES}".encode())
+    key.update(f"{kernel.release} {tuple(stock)}".encode())
     cached = cache.cache_path("initramfs", f"{kernel.name}-{key.hexdigest()[:16]}.cpio")
     with cache.locked(cached):
         if not cached.exists():

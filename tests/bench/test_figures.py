@@ -1,0 +1,100 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Figures go to JSON and back, and two of them are told apart from noise."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+from pathlib import Path
+
+import pytest
+from click.testing import CliRunner
+
+from fuzz.bench import figures, kmod
+from fuzz.bench.figures import Figure
+from fuzz.cli import group
+from fuzz.errors import UserError
+
+COST = Figure("bulk", "nst", "instructions a byte", 8.0, 7.9, 8.1, True, 0.03)
+
+
+def at(value: float, spread: float = 0.1, *, less_is_better: bool = True) -> Figure:
+    return dataclasses.replace(
+        COST,
+        value=value,
+        low=value - spread,
+        high=value + spread,
+        less_is_better=less_is_better,
+    )
+
+
+@pytest.mark.parametrize(
+    ("after", "verdict"),
+    [
+        (at(8.0), "same"),
+        (at(8.2, 0.01), "same"),  # apart, but by less than noise
+        (at(9.0, 1.5), "same"),  # more than noise, but the ranges meet
+        (at(9.0), "worse"),
+        (at(7.0), "better"),
+    ],
+)
+def test_a_change_is_told_from_noise(after: Figure, verdict: str) -> None:
+    (change,) = figures.compare([COST], [after])
+    assert change.verdict == verdict
+
+
+def test_more_may_be_better() -> None:
+    before = at(8.0, less_is_better=False)
+    (change,) = figures.compare([before], [at(9.0, less_is_better=False)])
+    assert change.verdict == "better"
+
+
+def test_only_what_both_have_is_compared() -> None:
+    other = dataclasses.replace(COST, subject="tcp")
+    assert figures.compare([COST, other], [COST]) == [figures.Change(COST, COST)]
+
+
+def test_figures_come_back_from_json(tmp_path: Path) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(json.dumps(figures.document([COST], more=1)))
+    assert figures.load(path) == [COST]
+
+
+@pytest.mark.parametrize(
+    ("text", "complaint"),
+    [
+        ("{", "line 1"),
+        ("[]", "not the output"),
+        ('{"nst-bench": 1}', "figures: a list"),
+        ('{"nst-bench": 1, "figures": [3]}', "figures[0]: an object"),
+        ('{"nst-bench": 1, "figures": [{"name": 3}]}', "figures[0]: name: str"),
+    ],
+)
+def test_other_files_are_refused(tmp_path: Path, text: str, complaint: str) -> None:
+    path = tmp_path / "a.json"
+    path.write_text(text)
+    with pytest.raises(UserError) as refused:
+        figures.load(path)
+    assert str(path) in str(refused.value)
+    assert complaint in str(refused.value)
+
+
+def test_compare_fails_if_something_is_worse(tmp_path: Path) -> None:
+    before, after = tmp_path / "before.json", tmp_path / "after.json"
+    before.write_text(json.dumps(figures.document([COST])))
+    after.write_text(json.dumps(figures.document([at(9.0)])))
+    run = CliRunner().invoke
+    worse = run(group, ["bench", "compare", str(before), str(after)])
+    assert worse.exit_code == 1
+    assert "worse" in worse.stdout
+    assert run(group, ["bench", "compare", str(after), str(before), "--json"]).exit_code == 0
+
+
+def test_ratios_are_ours_to_the_peers() -> None:
+    ours, peer = (
+        dataclasses.replace(COST, name="bulk 16 KiB", subject=subject, value=value)
+        for subject, value in ((kmod.NST, 9.0), (kmod.KTLS, 8.0))
+    )
+    (ratio,) = kmod.ratios([ours, peer])
+    assert ratio.value == 9 / 8
+    assert not ratio.met
