@@ -131,7 +131,7 @@ _WRAPPERS = (
 )  # fmt: skip
 _VARIANTS = re.compile(r"^(smp_call_function)_\w+$")
 # What is generated for a register or a program is numbered anew each time.
-_NUMBERED = re.compile(r"(?<=_)[0-9a-f]{8,16}$")
+_NUMBERED = re.compile(r"(?<=_)[0-9a-f]{6,}(?![a-z])")
 
 
 def is_generic(function: str, extra: Iterable[re.Pattern[str]] = ()) -> bool:

@@ -15,15 +15,22 @@ if TYPE_CHECKING:
     from fuzz.triage.read import Placed
 
 CORRUPTED = "corrupted"
+# What differs from run to run, in syzkaller's order (pkg/report/report.go).
 _CLEANED: tuple[tuple[re.Pattern[str], str], ...] = (
-    (re.compile(r"syz-executor\.?\d*(?:[/:]\d+)?"), "syz-executor"),
+    (re.compile(r"syz-executor\.?\d+(?:[/:]\d+)?"), "syz-executor"),
     (re.compile(r"syzkaller\d+(?:[/:]\d+)?"), "syzkaller"),
+    (re.compile(r"(?<=[^a-zA-Z0-9])(?:0x)?[0-9a-f]{6,}"), "ADDR"),
+    (re.compile(r"\d{1,3}(?:\.\d{1,3}){3}"), "IP"),
+    (re.compile(r"(?<=\.)(\w+)(?::\d+)+"), r"\1:LINE"),
     (re.compile(rf"({frames.FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+"), r"\1"),
-    (re.compile(r"(?<![\w.])(?:0x)?[0-9a-f]{8,16}(?![\w.])"), "ADDR"),
     (re.compile(r"CPU#\d+"), "CPU"),
-    (re.compile(r"(?<=\.[chS])(?::\d+)+(?!\d)"), ":LINE"),
-    (re.compile(r"(?<![\w.])-?(?:0x)?\d[\da-f]*(?![\w.])"), "NUM"),
+    (re.compile(r"(?<=\W)\d+(?!\w)"), "NUM"),
+    (re.compile(r"\d{7,}"), "NUM"),
 )
+_LONGEST = 120
+"""Characters of a title: a line into which others are mixed can be very long."""
+_UNPRINTABLE = re.compile(r"[^\t\x20-\x7e]")
+_BLANKS = re.compile(r"[\t ]+")
 _NAMED = re.compile(r"\{(\w+)\}")
 
 
@@ -94,11 +101,13 @@ def _origin(one: Format, placed: Sequence[Placed]) -> str:
 
 
 def _fill(template: str, values: dict[str, str]) -> str:
-    return _NAMED.sub(lambda m: values.get(m[1], m[0]), template).strip()
+    filled = _NAMED.sub(lambda m: values.get(m[1], m[0]), template)
+    return _BLANKS.sub(" ", _UNPRINTABLE.sub("", filled[:_LONGEST])).strip()
 
 
 def cleaned(text: str) -> str:
-    """A line without what differs from run to run."""
+    """What follows a title's own words, without what differs from run to run."""
+    text = f" {text.strip()}"
     for pattern, instead in _CLEANED:
         text = pattern.sub(instead, text)
-    return text.strip(" .")
+    return text.strip()

@@ -301,7 +301,7 @@ def _stack(texts: Sequence[str], one: Format) -> tuple[list[Placed], list[str]]:
     return placed, flaws
 
 
-_STAMPED_TITLE = re.compile(r"\[ *\d+\.\d+\]")
+_STAMPED_TITLE = re.compile(r"\[ *(?:\d+|NUM)\.(?:\d+|NUM|ADDR)\]")
 
 
 def _damage(

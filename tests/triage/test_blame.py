@@ -6,6 +6,7 @@ from __future__ import annotations
 import pytest
 
 from fuzz.triage.functions import canonical, spellings
+from fuzz.triage.naming import cleaned
 from fuzz.triage.read import Report, read
 
 DUMP = "dump_stack_lvl dump_stack"
@@ -210,3 +211,28 @@ def test_one_function_has_one_name(function: str, shown: str) -> None:
 )  # fmt: skip
 def test_reports_with_words_of_their_own(title: str, text: str) -> None:
     assert only(text).title == title
+
+
+@pytest.mark.parametrize(
+    ("text", "stays"),
+    [
+        ("Requested init /init failed (error -2).", "Requested init /init failed (error -NUM)."),
+        ("unknown-block(0,0)", "unknown-block(NUM,NUM)"),
+        ("held by syz-executor.3/1234 on CPU#1", "held by syz-executor on CPU"),
+        ("net/foo.c:12:34 saw ffff8880deadbeef", "net/foo.c:LINE saw ADDR"),
+        ("port 0x12 of 10.0.2.15", "port 0x12 of IP"),
+        ("bad in net_open+0x12/0x340", "bad in net_open"),
+        ("cfg80211 and nl802154", "cfg80211 and nl802154"),
+    ],
+)
+def test_what_differs_from_run_to_run_is_no_part_of_a_title(text: str, stays: str) -> None:
+    assert cleaned(text) == stays
+    assert only(f"Kernel panic - not syncing: {text}\n{trace('net_open')}").title == (
+        f"kernel panic: {stays}"
+    )
+
+
+def test_a_title_ends_somewhere() -> None:
+    report = only(f"Kernel panic - not syncing: \x07{'long ' * 100}\n{trace('net_open')}")
+    assert len(report.title) <= 120
+    assert report.title.startswith("kernel panic: long long")
