@@ -316,6 +316,14 @@ int nst_stream_sendmsg(struct socket *sock, struct msghdr *msg, size_t len)
 	timeo = sock_sndtimeo(sk, msg->msg_flags & MSG_DONTWAIT);
 	nst_stream_open_first(ns);
 
+	if (!len) {
+		/* There is no empty record, but a broken connection is told. */
+		mutex_lock(&ns->tx.lock);
+		err = nst_stream_may_send(ns);
+		mutex_unlock(&ns->tx.lock);
+		if (err == -EAGAIN)
+			err = 0;
+	}
 	while (sent < len) {
 		size_t part = min_t(size_t, len - sent, NST_STREAM_PAYLOAD_MAX);
 		int flags = msg->msg_flags & NST_STREAM_SEND_FLAGS;

@@ -137,6 +137,12 @@ def nothing(world: World) -> object:
         return sent, readable(pair.acceptor, 0.05)
 
 
+def nothing_after_shutdown(world: World) -> object:
+    with world.pair() as pair:
+        pair.initiator.shutdown(socket.SHUT_WR)
+        return attempt(pair.initiator.send, b"")
+
+
 def gathered_from_buffers(world: World) -> object:
     with world.pair() as pair:
         sent = pair.initiator.sendmsg([text(3), b"", text(10), text(20_000)])
