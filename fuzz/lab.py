@@ -6,12 +6,13 @@ from __future__ import annotations
 import contextlib
 import itertools
 import time
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
+from fuzz.api import SENDING
 from fuzz.coverage import kept
 from fuzz.coverage.guest import Probe
 from fuzz.guest.kernel import Kernel
@@ -26,15 +27,25 @@ from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
-from fuzz.oracles.outflow import sealed
+from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of, token_of
-from fuzz.script import ON_CONNECTION, Action, Loose, Step, connections, keys_of, patched, unpack
+from fuzz.script import (
+    ON_CONNECTION,
+    Action,
+    Loose,
+    Step,
+    api_of,
+    connections,
+    keys_of,
+    patched,
+    unpack,
+)
 from fuzz.stations import GUEST, HOST
 from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
-from fuzz.target.wire import CALLS, Item, Op, Reply
+from fuzz.target.wire import CALLS, Item, Kind, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -48,6 +59,8 @@ _INTERFACE = "eth0"
 _SETTLE_SECONDS = (0.01, 0.05, 0.25)
 _FIRST_PORT, _LAST_PORT = 10000, 60000
 _UDP_HEADER = 8
+_DRAIN_SECONDS = 2.0
+"""How long a guest may be silent that has something to send; its TCP tries again before."""
 
 
 # The link breaks when QEMU ends.
@@ -139,7 +152,14 @@ class Lab:
             keybox=keybox,
             program=build_target(),
             workdir=workdir,
-            args=(str(AF_NST), str(DEFAULT_PORT), str(CONTROL_PORT), _INTERFACE),
+            args=(
+                str(AF_NST),
+                str(DEFAULT_PORT),
+                str(CONTROL_PORT),
+                _INTERFACE,
+                str(TargetGuest.host_ipv4.ip),
+                str(TargetGuest.host_ipv6.ip),
+            ),
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
         self._client = TargetClient(self._host)
@@ -293,7 +313,8 @@ class Lab:
             items += reply.items
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._sealed_on(opened, steps, reply.drained)
-            expected = self._shadow.judge(steps, moment)
+            told = [item for item in items if item.kind is Kind.API]
+            expected = self._shadow.judge(steps, moment, told)
             counters = self._note(reply)
             execution = self._judged(expected, steps, moment, before, counters, items, sent)
             for pause in _SETTLE_SECONDS:
@@ -394,18 +415,25 @@ class Lab:
                 self._load(keys_of(step, self.keybox))
                 frames = []
             else:
-                items += self._call(frames, step).items
+                items += self._call(frames, step, opened).items
                 frames = []
         keeps = any(step.action is Action.ACCEPT for step in steps)
         request = self._client.send(Op.COLLECT, before=frames, value=int(keeps))
         return request, items, opened
 
-    def _call(self, frames: Sequence[bytes], step: Step) -> Reply:
+    def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
         """Have the application do a step, after the frames."""
-        accepts = step.action is Action.ACCEPT
+        waits = step.action is Action.API and api_of(step).wait
+
+        def acknowledge() -> None:
+            for connection in opened:
+                connection.acknowledge()
+
+        chooses = step.action in (Action.ACCEPT, Action.API)
         return self._ask(
             frames, CALLS[step.action], step.data,
-            family=step.argument if accepts else 4, value=0 if accepts else step.argument,
+            family=step.argument if chooses else 4, value=0 if chooses else step.argument,
+            meanwhile=acknowledge if waits else lambda: None,
         )  # fmt: skip
 
     def _load(self, box: KeyBox) -> None:
@@ -420,7 +448,10 @@ class Lab:
         boxes += [keys_of(step, self.keybox) for step in steps if step.action is Action.KEYS]
         tokens = [token_of(one) for one in connections(steps)]
         found: list[Sent | Verdict] = []
+        sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
         for connection, token in zip(opened, tokens, strict=True):
+            if sends:
+                connection.drain(_DRAIN_SECONDS)
             connection.take()
             stream = bytes(connection.received)
             found.append(
@@ -429,7 +460,14 @@ class Lab:
             if not connection.reset:
                 self._host.transmit([connection.rst()])
             connection.close()
-        return found
+        return found + (self._datagrams_sent(boxes, now) if sends else [])
+
+    def _datagrams_sent(self, boxes: Sequence[KeyBox], now: int) -> list[Sent | Verdict]:
+        """What the guest sealed as datagrams, IPv4 first."""
+        came = {4: list[bytes](), 6: list[bytes]()}
+        while datagram := self._host.take_datagram(destination_port=DEFAULT_PORT):
+            came[datagram.family].append(datagram.payload)
+        return [sealed_datagram(one, boxes=boxes, now=now) for one in (*came[4], *came[6])]
 
     def _ask(
         self,
@@ -439,13 +477,13 @@ class Lab:
         family: int = 4,
         port: int = 0,
         value: int = 0,
+        meanwhile: Callable[[], None] = lambda: None,
     ) -> Reply:
-        return self._answer(
-            self._client.send(op, data, before=before, family=family, port=port, value=value)
-        )
+        request = self._client.send(op, data, before=before, family=family, port=port, value=value)
+        return self._answer(request, meanwhile)
 
-    def _answer(self, request: int) -> Reply:
-        reply = self._client.reply(request, ANSWER_SECONDS)
+    def _answer(self, request: int, meanwhile: Callable[[], None] = lambda: None) -> Reply:
+        reply = self._client.reply(request, ANSWER_SECONDS, meanwhile)
         self._last_taint = reply.taint
         return reply
 

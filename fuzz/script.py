@@ -12,6 +12,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from enum import IntEnum
 from typing import NamedTuple, Self
 
+from fuzz.api import Api
 from nst_scapy.keybox import KeyBox
 
 _STEP = struct.Struct(">BBI")
@@ -50,6 +51,8 @@ class Action(IntEnum):
     """It closes it [unused]."""
     LOOK = 14
     """It asks whether there is anything to read, as an event loop does, and no more [unused]."""
+    API = 15
+    """It makes the call that the data are (`fuzz/api.py`) [socket: as in `Api`]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
@@ -160,6 +163,8 @@ def described(step: Step) -> str:
         words += f" IPv{step.argument}"
     elif step.action is Action.SHUTDOWN:
         words += f" {step.argument}"
+    elif step.action is Action.API:
+        return api_of(step).described()
     data = step.data
     if step.action is Action.TCP:
         loose = Loose.of(step)
@@ -170,6 +175,23 @@ def described(step: Step) -> str:
         shown = data[:_SHOWN_BYTES].hex() + ("..." if len(data) > _SHOWN_BYTES else "")
         words += f" {len(data)} bytes {shown}"
     return words
+
+
+def api_step(api: Api) -> Step:
+    """The step that makes a call."""
+    return Step(Action.API, api.socket, api.pack())
+
+
+def api_of(step: Step) -> Api:
+    """The call that an API step makes.
+
+    Raises:
+        ScriptError: it is none.
+    """
+    try:
+        return Api.unpack(step.data, step.argument)
+    except ValueError as error:
+        raise ScriptError(f"an API step: {error}") from None
 
 
 def keys_step(origins: Mapping[int, int]) -> Step:

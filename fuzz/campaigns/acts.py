@@ -9,10 +9,11 @@ from typing import Any
 
 from boofuzz import Fuzzable, FuzzableBlock
 
+from fuzz.api import Api
 from fuzz.campaigns.primitives import Choice
 from fuzz.campaigns.values import FAMILY, CaseValues, values_of
 from fuzz.net.tcp import TcpFlag
-from fuzz.script import Action, Loose, Step
+from fuzz.script import Action, Loose, Step, api_step
 
 
 @dataclass(frozen=True)
@@ -31,6 +32,16 @@ class Act:
 def call(name: str, *steps: Step) -> Act:
     """Calls of the application in the guest."""
     return Act(name, lambda values, offset: list(steps))
+
+
+def api(made: Api, *, dgram: bool = False) -> Act:
+    """A call on the connection, or on the socket for the case's datagrams."""
+    return Act(
+        made.described(),
+        lambda values, offset: [
+            api_step(made._replace(socket=values[FAMILY]) if dgram else made),
+        ],
+    )
 
 
 def _ending(name: str, flags: int) -> Act:
@@ -79,19 +90,23 @@ class Play(Choice):
 
 
 class Scene(FuzzableBlock):  # type: ignore[misc]
-    """Children in order: acts, and records that are sent as a segment each."""
+    """Children in order: acts, and records that are sent as a segment or a datagram each."""
 
-    def __init__(self, name: str, children: Sequence[Fuzzable]) -> None:
-        """A connection, which is opened first."""
+    def __init__(self, name: str, children: Sequence[Fuzzable], *, dgram: bool = False) -> None:
+        """A connection, which is opened first, or datagrams."""
+        self._dgram = dgram
         super().__init__(name=name, children=list(children))
 
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the steps' bytes."""
         values = values_of(mutation_context)
-        steps, offset = [Step(Action.CONNECT, values[FAMILY])], 0
+        family = values[FAMILY]
+        steps, offset = [] if self._dgram else [Step(Action.CONNECT, family)], 0
         for child in self.stack:
             if isinstance(child, Play):
                 steps += child.act(mutation_context).steps(values, offset)
+            elif self._dgram:
+                steps.append(Step(Action.DATAGRAM, family, child.render(mutation_context)))
             else:
                 data = child.render(mutation_context)
                 steps.append(Step(Action.SEGMENT, 0, data))

@@ -7,7 +7,9 @@ from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.dgram import DGRAM_RECORD
 from fuzz.campaigns.dgram_ip import DGRAM_IP
 from fuzz.campaigns.keys import KEYS
+from fuzz.campaigns.receive_api import RECEIVE_API
 from fuzz.campaigns.replay import REPLAY
+from fuzz.campaigns.send_api import SEND_API
 from fuzz.campaigns.stream import STREAM_RECORD
 from fuzz.campaigns.stream_lifecycle import STREAM_LIFECYCLE
 from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
@@ -23,6 +25,8 @@ CAMPAIGNS = {
         DGRAM_IP,
         REPLAY,
         KEYS,
+        RECEIVE_API,
+        SEND_API,
     )
 }
 

@@ -29,10 +29,12 @@ class Arrived(NamedTuple):
         payload: UDP's.
         delivered: whether a socket gets it; else it gets as far as netfilter's LOCAL_IN, and
             is then refused for an extension header.
+        ports: its source's and its destination's.
     """
 
     payload: bytes
-    delivered: bool = True
+    delivered: bool
+    ports: tuple[int, int]
 
 
 @dataclass
@@ -76,7 +78,10 @@ class Arrival:
         """What comes because of one packet: one datagram or none."""
         self._doomed = False
         found = self._ipv4(data) if family == 4 else self._ipv6(data)
-        return [Arrived(found, not self._doomed)] if found is not None else []
+        if found is None:
+            return []
+        source, destination = struct.unpack_from(">HH", found)
+        return [Arrived(found[_UDP_LEN:], not self._doomed, (source, destination))]
 
     def _ipv4(self, data: bytes) -> bytes | None:
         if len(data) < _IPV4_LEN:
@@ -165,6 +170,7 @@ class Arrival:
 
 
 def _udp(source: bytes, destination: bytes, segment: bytes) -> bytes | None:
+    """UDP's header and payload, if they are right."""
     if len(segment) < _UDP_LEN:
         return None
     length, check = struct.unpack_from(">HH", segment, 4)
@@ -178,7 +184,7 @@ def _udp(source: bytes, destination: bytes, segment: bytes) -> bytes | None:
             return None
     elif len(source) != 4:
         return None  # IPv6 knows no datagram without a checksum
-    return segment[_UDP_LEN:]
+    return segment
 
 
 def _options_sane(options: bytes) -> bool:

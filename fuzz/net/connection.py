@@ -119,6 +119,23 @@ class Connection:
                 self._expected = (self._expected + segment.length) & _MODULO
                 self.ended |= bool(segment.flags & TcpFlag.FIN)
 
+    def acknowledge(self) -> None:
+        """Take in what has arrived, and tell the peer so that it can go on sending."""
+        if self._queue:
+            self.take()
+            self._host.transmit([self.ack()])
+
+    def drain(self, timeout: float) -> None:
+        """Take in and acknowledge all until the peer ends the connection.
+
+        It also ends if nothing comes for `timeout` seconds.
+        """
+        self.acknowledge()
+        while not (self.ended or self.reset):
+            if not self._host.wait_for(lambda: self._queue or None, timeout):
+                return
+            self.acknowledge()
+
     def close(self) -> None:
         """Forget the connection."""
         self._host.close(self.family, self._own_port, self._peer_port)

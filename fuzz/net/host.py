@@ -10,14 +10,23 @@ from collections.abc import Callable, Iterable
 from typing import TypeVar
 
 from fuzz.net import arp, tcp, udp
+from fuzz.net.arrival import Arrival
 from fuzz.net.ethernet import ARP, IPV4, IPV6, Frame, Station
 from fuzz.net.ip import TCP, UDP, Packet, packets, parse_ipv4, parse_ipv6
 from fuzz.net.tcp import Segment, TcpFlag
 from fuzz.net.udp import Datagram
 
 _FRAME_BYTES = 65536
+_FRAGMENT_HEADER = 44
 _LOOK_SECONDS = 0.25
 Found = TypeVar("Found")
+
+
+def is_fragment(ethertype: int, packet: bytes) -> bool:
+    """Whether an IP packet is one of several that carry a datagram."""
+    if ethertype == IPV4:
+        return len(packet) > 8 and bool(int.from_bytes(packet[6:8]) & 0x3FFF)
+    return ethertype == IPV6 and len(packet) > 8 and packet[6] == _FRAGMENT_HEADER
 
 
 class Host:
@@ -41,6 +50,7 @@ class Host:
         self.own = own
         self.peer = peer
         self.datagrams: deque[Datagram] = deque()
+        self._fragments = Arrival()
         self._connections: dict[tuple[int, int, int], deque[Segment]] = {}
         self._ident = 0
 
@@ -128,6 +138,11 @@ class Host:
         answer: bytes | None = None
         if frame.ethertype == ARP:
             answer = arp.arp_reply(self.own, frame.payload)
+        elif is_fragment(frame.ethertype, frame.payload):
+            family = 4 if frame.ethertype == IPV4 else 6
+            for arrived in self._fragments.packet(family, frame.payload):
+                datagram = Datagram(family, self.peer.ip(family), *arrived.ports, arrived.payload)
+                self.datagrams.append(datagram)
         elif frame.ethertype == IPV4:
             answer = self._packet(parse_ipv4(frame.payload), frame.source)
         elif frame.ethertype == IPV6:

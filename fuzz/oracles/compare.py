@@ -9,6 +9,7 @@ from collections import Counter
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from fuzz.api import SENDING, Call
 from fuzz.oracles.counters import Counters, Place
 from fuzz.oracles.course import Expectation, Verdicts
 from fuzz.oracles.served import Sent
@@ -18,6 +19,9 @@ from nst_scapy.verdict import Verdict
 
 # Checks that the LOCAL_IN hook makes of every datagram that is not a fragment.
 _HOOK_CHECKS = frozenset(v for v in Verdict if 1 <= v.number <= Verdict.TIMESTAMP.number)
+_CUT_OFF = frozenset({Verdict.TRUNCATED})
+"""What a connection may look like whose end is not known."""
+_OF_API = frozenset({Kind.API, Kind.MESSAGE})
 _PREFIX_CHECKS = frozenset({Verdict.MAGIC, Verdict.VERSION})
 
 
@@ -163,16 +167,18 @@ def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> D
     for index, (model, module) in enumerate(zip(expected, seen, strict=False)):
         if model == module:
             continue
-        kind = module.kind.name.lower()
+        kind = _name(module)
         if (model.length, model.crc) != (module.length, module.crc):
+            differs = "another outcome" if module.kind in _OF_API else "plaintext differs"
             return Difference(
-                f"{kind} plaintext differs",
+                f"{kind} {differs}",
                 f"item {index} ({kind}): the model delivers {model.length} bytes with CRC"
                 f" {model.crc:08x}, the module {module.length} with {module.crc:08x}",
             )
+        ends = kind if module.kind in _OF_API else f"{kind} recv"
         return Difference(
-            f"{kind} recv: {_error(model.error)} became {_error(module.error)}",
-            f"item {index} ({kind}): recv ends with {_error(module.error)},"
+            f"{ends}: {_error(model.error)} became {_error(module.error)}",
+            f"item {index} ({kind}): it ends with {_error(module.error)},"
             f" the specification asks for {_error(model.error)}",
         )
     if len(expected) != len(seen):
@@ -186,13 +192,15 @@ def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> D
 def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) -> Difference | None:
     """What the module sent is what the application did, sealed as the specification says."""
     for index, (model, module) in enumerate(zip(expected, seen, strict=False)):
-        if model is None or model == module:
+        if model == module or (model is None and module in _CUT_OFF):
             continue
         if isinstance(module, Verdict):
             return Difference(
                 f"stream sealed wrongly: {module}",
                 f"connection {index}: the model, as its initiator, says {module}",
             )
+        if model is None:
+            continue
         for name in Sent._fields:
             if getattr(model, name) != getattr(module, name):
                 return Difference(
@@ -203,9 +211,18 @@ def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) ->
     return None
 
 
+def _name(item: Item) -> str:
+    """What an item is called in a finding's title."""
+    kind = item.kind.name.lower()
+    return f"{kind} {Call(item.family).name.lower()}" if item.kind in _OF_API else kind
+
+
 def _told(item: Item) -> Item:
     """An item whose error does not depend on which call TCP told of a reset first."""
-    if (item.kind, item.family, item.error) == (Kind.CALL, Op.TRANSMIT, errno.ECONNRESET):
+    sends = (item.kind, item.family) == (Kind.CALL, Op.TRANSMIT) or (
+        item.kind is Kind.API and item.family in SENDING
+    )
+    if sends and item.error == errno.ECONNRESET:
         return item._replace(error=errno.EPIPE)
     return item
 

@@ -6,12 +6,15 @@ from __future__ import annotations
 import errno
 import zlib
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
+from fuzz.api import SENDING, Api
 from fuzz.net.arrival import Arrival
+from fuzz.oracles.calls import Datagrams, on_datagrams, on_stream
+from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
-from fuzz.script import Action, Loose, Step, keys_of
+from fuzz.script import Action, Loose, Step, api_of, keys_of
 from fuzz.target.wire import CALLS, Item, Kind
 from nst_scapy.checks import (
     check_kid,
@@ -49,20 +52,31 @@ class Course:
     """Goes through a case's steps, as the guest does."""
 
     def __init__(
-        self, receiver: Receiver, sockets: Mapping[int, DgramReceiver], now: int, age: int
+        self,
+        receiver: Receiver,
+        sockets: Mapping[int, DgramReceiver],
+        now: int,
+        age: int,
+        told: Iterable[Item] = (),
     ) -> None:
-        """`sockets` are the guest's for datagrams, by IP version; times are in ns."""
+        """`sockets` are the guest's for datagrams, by IP version; times are in ns.
+
+        `told` are the outcomes of the API steps as the module has them: what of them is up to
+        the kernel or to chance is taken from there.
+        """
         self._receiver = receiver
         self._box = receiver.keybox
         self._sockets = sockets
         self._now, self._age = now, age
         self._expected = Expectation()
         self._arrival = Arrival()
-        self._datagrams: dict[int, list[Item]] = {4: [], 6: []}
+        self._datagrams = {family: Datagrams(family) for family in (4, 6)}
+        self._told = iter(told)
         self._connections: list[Served] = []
         self._waiting: list[Served] = []
         self._stalled: set[Served] = set()
         self._kept: Served | None = None
+        self._sends = False
 
     def run(self, steps: Sequence[Step]) -> Expectation:
         """What becomes of the case; the receiver's state is that after it."""
@@ -75,13 +89,22 @@ class Course:
         expected = self._expected
         expected.sent = [
             # The reset of a refused connection may come after its application's FIN.
-            None if one in self._stalled or one.refused else one.sent
+            None if one in self._stalled or one.refused or self._lost(one) else one.sent
             for one in self._connections
+        ]
+        expected.sent += [
+            Sent(len(plaintext), zlib.crc32(plaintext), None, False)
+            for family in (4, 6)
+            for plaintext in self._datagrams[family].sent
         ]
         tables = (self._receiver.stream_table, self._receiver.dgram_table)
         stream, dgram = ((len(table.entries), table.floor) for table in tables)
         expected.states = (*stream, *dgram)
         return expected
+
+    def _lost(self, served: Served) -> bool:
+        """Whether some of what was sent may have been thrown away, in TCP's send queue."""
+        return self._sends and served.cut_off
 
     def _note(self, transport: Transport, verdict: Verdict) -> None:
         self._expected.verdicts[transport, verdict] += 1
@@ -108,6 +131,8 @@ class Course:
                 self._receiver.keybox = keys_of(step, self._box)
             case Action.REFLECT:
                 raise AssertionError("a reflection is a datagram by now")
+            case Action.API:
+                self._expected.items += self._api(api_of(step))
             case _:
                 self._expected.items.append(self._call(step))
 
@@ -115,7 +140,7 @@ class Course:
         outcome = self._sockets[family].receive(payload, now=self._now, age=self._age)
         self._note(Transport.DGRAM, _verdict(outcome))
         if outcome.plaintext is not None:
-            self._datagrams[family].append(_item(Kind.DGRAM, family, 0, outcome.plaintext))
+            self._datagrams[family].waiting.append(outcome.plaintext)
 
     def _hook(self, payload: bytes) -> None:
         """The LOCAL_IN check of a datagram that gets no further (section 10)."""
@@ -154,6 +179,19 @@ class Course:
             self._kept, error = None, 0
         return _item(Kind.CALL, op, error, plaintext)
 
+    def _api(self, api: Api) -> list[Item]:
+        """What a call of an API step returns."""
+        told = next(self._told, None)
+        sends = api.call in SENDING
+        self._sends |= sends
+        if api.socket:
+            datagrams = self._datagrams[api.socket]
+            return send_datagrams(datagrams, api, told) if sends else on_datagrams(datagrams, api)
+        if self._kept is None:
+            return [Item(Kind.API, api.call, errno.EBADF, 0, 0)]
+        self._kept.look()
+        return (send_on_stream if sends else on_stream)(self._kept, api, told)
+
     def _accept(self, family: int) -> int:
         if self._kept is not None:
             return errno.EBUSY
@@ -167,8 +205,9 @@ class Course:
     def _collect(self) -> None:
         """Have everything received that has come, but for the connection that is kept."""
         for family in (4, 6):
-            self._expected.items += self._datagrams[family]
-            self._datagrams[family] = []
+            for plaintext in self._datagrams[family].waiting:
+                self._expected.items.append(_item(Kind.DGRAM, family, 0, plaintext))
+            self._datagrams[family].waiting.clear()
             for served in [one for one in self._waiting if one.family == family]:
                 error, plaintext = served.receive()
                 self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))

@@ -77,9 +77,12 @@ class Served:
         self._following = 0
         self._accepted_any = False
         self._shut_reading = False
+        self._lowat = 1
+        self._peek_off = -1
         self._sent = bytearray()
         self._bound: bool | None = None
         self._closed = False
+        self._abandoned = False
 
     @property
     def first_token(self) -> bytes:
@@ -209,8 +212,8 @@ class Served:
         return accepted
 
     def look(self) -> None:
-        """What poll does: open records until there is something to read."""
-        while not self._plain and self._fill(asked=False):
+        """What poll does: open records until there is as much to read as SO_RCVLOWAT asks for."""
+        while len(self._plain) < self._lowat and self._fill(asked=False):
             pass
 
     # What the application does.
@@ -220,21 +223,85 @@ class Served:
         self.look()
         while self._fill(asked=True):
             pass
-        plaintext = bytes(self._plain)
-        self._plain.clear()
+        plaintext = self._taken(len(self._plain))
+        return self._no_more, plaintext
+
+    def take(self, size: int, *, peek: bool = False) -> tuple[int, bytes]:
+        """What one call that asks for `size` bytes gets, and the error if that is none.
+
+        The calls themselves look before.
+        """
+        start = max(self._peek_off, 0) if peek else 0
+        while len(self._plain) < start + max(size, 1) and self._fill(asked=True):
+            pass
+        if start >= len(self._plain):
+            return self._no_more, b""
+        if not peek:
+            return 0, self._taken(size)
+        data = bytes(self._plain[start : start + size])
+        if self._peek_off >= 0:
+            self._peek_off += len(data)
+        return 0, data
+
+    def _taken(self, size: int) -> bytes:
+        """Take plaintext off; SO_PEEK_OFF goes back by as much."""
+        data = bytes(self._plain[:size])
+        del self._plain[:size]
+        if self._peek_off >= 0:
+            self._peek_off = max(self._peek_off - len(data), 0)
+        return data
+
+    @property
+    def _no_more(self) -> int:
+        """The error of a call that finds nothing to read; 0 for the end of file."""
         if self._error:
-            return self._error, plaintext
-        ended = self._stream.closed or self._shut_reading
-        return (0 if ended else errno.EAGAIN), plaintext
+            return self._error
+        return 0 if self._stream.closed or self._shut_reading else errno.EAGAIN
+
+    def waiting(self) -> int:
+        """What FIONREAD tells: bytes that can be read without an error."""
+        while self._fill(asked=False):
+            pass
+        return len(self._plain)
+
+    def readable(self) -> bool:
+        """Whether poll tells of something to read."""
+        self.look()
+        return (
+            len(self._plain) >= self._lowat or self._no_more != errno.EAGAIN or (self._inflow.reset)
+        )
+
+    def set_lowat(self, value: int) -> None:
+        """SO_RCVLOWAT, in bytes; a negative one stands for as many as possible."""
+        self._lowat = (value if value >= 0 else 1 << 31) or 1
+
+    def set_peek_off(self, value: int) -> None:
+        """SO_PEEK_OFF, in bytes; a negative one turns it off."""
+        self._peek_off = value
 
     def send(self, data: bytes) -> int:
         """Send; the error, or 0."""
         self.look()
-        if self.failed or self._closed or self._inflow.reset:
+        if self.cannot_send:
             return errno.EPIPE
         self._seal()
         self._sent += data
         return 0
+
+    @property
+    def cannot_send(self) -> bool:
+        """Whether all that is sent fails."""
+        return self.failed or self._closed or self._inflow.reset
+
+    @property
+    def sent_bytes(self) -> int:
+        """How many bytes of plaintext were sent."""
+        return len(self._sent)
+
+    @property
+    def cut_off(self) -> bool:
+        """Whether the connection was reset, so that not all that was sent need have left."""
+        return self.failed or self._inflow.reset or self._abandoned
 
     def shutdown(self, how: int) -> int:
         """Shut down reading (0), writing (1) or both (2); the error, or 0."""
@@ -252,7 +319,8 @@ class Served:
             return
         self.look()
         alive = not (self.failed or self._inflow.reset)
-        if alive and not (self._plain or self._partial):
+        self._abandoned = bool(self._plain) or self._partial
+        if alive and not self._abandoned:
             self._close()
         self.gone = True
 

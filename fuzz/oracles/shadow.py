@@ -20,6 +20,7 @@ from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.course import Course, Expectation
 from fuzz.script import Action, Loose, Step, connections
+from fuzz.target.wire import Item
 from nst_scapy.checks import Policy
 from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header
 from nst_scapy.keybox import KeyBox
@@ -68,20 +69,23 @@ class Shadow:
         """Note a datagram that the module's socket sealed."""
         self._sealed[family][Header.unpack(record).session_id] = judged.earliest
 
-    def judge(self, steps: Sequence[Step], moment: Moment) -> list[Expectation]:
+    def judge(
+        self, steps: Sequence[Step], moment: Moment, told: Sequence[Item] = ()
+    ) -> list[Expectation]:
         """What the module may make of a case: one outcome, or two if time leaves it open.
 
-        The model's state is that after the first; `follow` changes to the other.
+        `told` is as for `Course`. The model's state is that after the first; `follow` changes
+        to the other.
         """
         early = (moment.judged.earliest, moment.creation.earliest)
         late = (moment.judged.latest, moment.creation.latest)
         self._alternative: Receiver | None = None
         if not self._open_to_time(steps, moment):
-            return [self._judge(self._receiver, steps, *late)]
+            return [self._judge(self._receiver, steps, *late, told)]
         self._alternative = _copied(self._receiver)
         outcomes = [
-            self._judge(self._receiver, steps, *late),
-            self._judge(self._alternative, steps, *early),
+            self._judge(self._receiver, steps, *late, told),
+            self._judge(self._alternative, steps, *early, told),
         ]
         return outcomes if outcomes[0] != outcomes[1] else outcomes[:1]
 
@@ -92,13 +96,18 @@ class Shadow:
             self._receiver = self._alternative
 
     def _judge(
-        self, receiver: Receiver, steps: Sequence[Step], now: int, creation: int
+        self,
+        receiver: Receiver,
+        steps: Sequence[Step],
+        now: int,
+        creation: int,
+        told: Sequence[Item],
     ) -> Expectation:
         sockets = {family: DgramReceiver(receiver) for family in (4, 6)}
         for family, sessions in self._sealed.items():
             for session, sealed in sorted(sessions.items(), key=lambda entry: entry[1]):
                 sockets[family].sent(session, sealed)
-        return Course(receiver, sockets, now, now - creation).run(steps)
+        return Course(receiver, sockets, now, now - creation, told).run(steps)
 
     def _open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit in time falls between the bounds, so that they may differ."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import itertools
 import os
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from fuzz.net.host import Host
 from fuzz.target.wire import Op, Reply, parse_reply, request
@@ -66,16 +66,20 @@ class TargetClient:
         )
         return seq
 
-    def reply(self, seq: int, timeout: float) -> Reply:
+    def reply(
+        self, seq: int, timeout: float, meanwhile: Callable[[], None] = lambda: None
+    ) -> Reply:
         """Wait for the reply to a request.
 
-        Other datagrams that arrive stay in the host's queue.
+        Other datagrams that arrive stay in the host's queue. While it waits, `meanwhile` is
+        called for every frame that comes.
 
         Raises:
             TargetSilent: no reply within `timeout` seconds.
         """
 
         def answer() -> Reply | None:
+            meanwhile()
             while datagram := self._host.take_datagram(source_port=CONTROL_PORT):
                 reply = parse_reply(datagram.payload)
                 if reply is not None and reply.seq == seq:

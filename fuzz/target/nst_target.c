@@ -14,33 +14,25 @@
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
-#include <linux/ethtool.h>
-#include <linux/sockios.h>
-#include <net/if.h>
 #include <netinet/in.h>
-#include <netinet/tcp.h>
 #include <poll.h>
+#include <signal.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
-#include <sys/ioctl.h>
 #include <sys/socket.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "measure.h"
+#include "target.h"
 
 #define REQUEST_MAGIC 0x4e535451 /* NSTQ */
 #define REPLY_MAGIC 0x4e535452	 /* NSTR */
-#define NST_PROTO_INET 0
-#define NST_PROTO_INET6 10
 /* Items and statistics together fit one frame of 1500 bytes. */
 #define MAX_ITEMS 56
-#define MAX_TEXT 1000
-#define BACKLOG 128
-#define RECEIVE_BUFFER (8 << 20)
 
 enum op {
 	OP_COLLECT = 1, /* report all that was received and the counters; value: close kept */
@@ -55,19 +47,18 @@ enum op {
 	OP_SHUTDOWN = 9, /* value as for shutdown(2) */
 	OP_CLOSE = 10,
 	OP_LOOK = 11, /* no more than before every other one */
+	OP_API = 12,  /* data is struct api; family 0 is that connection, 4 and 6 datagrams */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many edges were taken, and how many are fresh */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
 	OP_GCOV = 34,
 };
 
-enum kind { KIND_DGRAM = 1, KIND_STREAM = 2, KIND_CALL = 3 };
-
 struct request {
 	uint32_t magic;
 	uint32_t seq;
 	uint8_t op;
-	uint8_t family; /* 4 or 6, for OP_SEND and OP_ACCEPT */
+	uint8_t family; /* 4 or 6, for OP_SEND and OP_ACCEPT; see OP_API */
 	uint16_t port;
 	uint64_t value;
 	char data[];
@@ -100,10 +91,11 @@ static struct item items[MAX_ITEMS];
 static unsigned int n_items;
 
 static int datagrams[2], listeners[2]; /* IPv4, IPv6 */
+static struct api_peer peers[2];
 static int stat_fd, taint_fd;
 static int kept = -1;
 
-static void die(const char *what)
+void die(const char *what)
 {
 	fprintf(stderr, "nst-target: %s: %s\n", what, strerror(errno));
 	exit(1);
@@ -122,7 +114,7 @@ static void crc_init(void)
 	}
 }
 
-static uint32_t crc32(uint32_t crc, const char *data, size_t length)
+uint32_t crc32(uint32_t crc, const char *data, size_t length)
 {
 	crc = ~crc;
 	while (length--)
@@ -138,45 +130,7 @@ static uint64_t now(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
-static int bound_socket(int family, int type, int v6, int port)
-{
-	int protocol = v6 ? NST_PROTO_INET6 : NST_PROTO_INET;
-	int fd = socket(family, type | SOCK_NONBLOCK, protocol);
-	int one = 1, size = RECEIVE_BUFFER;
-	struct sockaddr_in6 in6 = { .sin6_family = AF_INET6, .sin6_port = htons(port) };
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-
-	if (fd < 0)
-		die("socket");
-	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* Nothing waits for an acknowledgement: what was sent has left when a call returns. */
-	if (type == SOCK_STREAM && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
-		die("TCP_NODELAY");
-	/* Several of the longest datagrams have to wait at once. */
-	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
-		die("IPV6_V6ONLY");
-	if (v6 ? bind(fd, (void *)&in6, sizeof(in6)) : bind(fd, (void *)&in, sizeof(in)))
-		die("bind");
-	if (type == SOCK_STREAM && listen(fd, BACKLOG))
-		die("listen");
-	return fd;
-}
-
-/* GRO holds TCP segments back for the rest of a poll, and then a request overtakes them. */
-static void disable_gro(const char *interface)
-{
-	struct ethtool_value off = { .cmd = ETHTOOL_SGRO, .data = 0 };
-	struct ifreq request = { .ifr_data = (void *)&off };
-	int fd = socket(AF_INET, SOCK_DGRAM, 0);
-
-	strncpy(request.ifr_name, interface, IFNAMSIZ - 1);
-	if (fd < 0 || ioctl(fd, SIOCETHTOOL, &request))
-		die("disabling GRO");
-	close(fd);
-}
-
-static void add_item(int kind, int family, int error, uint32_t length, uint32_t crc)
+void add_item(int kind, int family, int error, uint32_t length, uint32_t crc)
 {
 	if (n_items < MAX_ITEMS)
 		items[n_items] = (struct item){
@@ -273,6 +227,25 @@ static void call(const struct request *request, size_t length)
 	add_item(KIND_CALL, request->op, error, 0, 0);
 }
 
+static void api(const struct request *request, size_t length)
+{
+	const struct api *api = (const void *)request->data;
+	const struct api_peer *peer = request->family ? &peers[request->family == 6] : NULL;
+	int fd = request->family ? datagrams[request->family == 6] : kept;
+
+	if (length < sizeof(*api)) {
+		add_item(KIND_API, 0, EINVAL, 0, 0);
+		return;
+	}
+	if (fd < 0) {
+		add_item(KIND_API, api->call, EBADF, 0, 0);
+		return;
+	}
+	if (fd == kept)
+		look(kept);
+	api_run(fd, peer, api, length);
+}
+
 static void collect(void)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
@@ -312,51 +285,6 @@ static int set_clock(uint64_t ns)
 	struct timespec ts = { .tv_sec = ns / 1000000000, .tv_nsec = ns % 1000000000 };
 
 	return clock_settime(CLOCK_REALTIME, &ts) ? errno : 0;
-}
-
-static int write_file(char *data, size_t length)
-{
-	char *end = memchr(data, 0, length);
-	size_t skip;
-	int fd, error;
-
-	if (!end)
-		return EINVAL;
-	skip = end + 1 - data;
-	fd = open(data, O_WRONLY);
-	if (fd < 0)
-		return errno;
-	error = write(fd, data + skip, length - skip) < 0 ? errno : 0;
-	close(fd);
-	return error;
-}
-
-static int read_file(const char *path, char *out, size_t *length)
-{
-	int fd = open(path, O_RDONLY);
-	ssize_t n = 0;
-	int error = 0;
-
-	*length = 0;
-	if (fd < 0)
-		return errno;
-	while (*length < MAX_TEXT && (n = read(fd, out + *length, MAX_TEXT - *length)) > 0)
-		*length += n;
-	if (n < 0)
-		error = errno;
-	close(fd);
-	return error;
-}
-
-static size_t reread(int fd, char *out, size_t size)
-{
-	size_t length = 0;
-	ssize_t n;
-
-	lseek(fd, 0, SEEK_SET);
-	while (length < size && (n = read(fd, out + length, size - length)) > 0)
-		length += n;
-	return length;
 }
 
 static void serve(int control)
@@ -399,6 +327,9 @@ static void serve(int control)
 	case OP_CLOSE:
 	case OP_LOOK:
 		call(request, data);
+		break;
+	case OP_API:
+		api(request, data);
 		break;
 	case OP_SEND:
 		error = send_datagram(peer, request, data);
@@ -452,8 +383,8 @@ int main(int argc, char **argv)
 {
 	int family, port, control_port, control;
 
-	if (argc != 5) {
-		fprintf(stderr, "usage: nst_target FAMILY PORT CONTROL-PORT INTERFACE\n");
+	if (argc != 7) {
+		fprintf(stderr, "usage: nst_target FAMILY PORT CONTROL-PORT INTERFACE PEER PEER6\n");
 		return 2;
 	}
 	family = atoi(argv[1]);
@@ -461,6 +392,12 @@ int main(int argc, char **argv)
 	control_port = atoi(argv[3]);
 	crc_init();
 	disable_gro(argv[4]);
+	if (!peer_is(&peers[0], AF_INET, argv[5], port) || !peer_is(&peers[1], AF_INET6, argv[6], port)) {
+		fprintf(stderr, "nst-target: no addresses: %s, %s\n", argv[5], argv[6]);
+		return 2;
+	}
+	/* A broken connection is told by errno. */
+	signal(SIGPIPE, SIG_IGN);
 
 	stat_fd = open("/proc/net/nst_stat", O_RDONLY);
 	if (stat_fd < 0)

@@ -44,6 +44,8 @@ class Op(IntEnum):
     """Close it."""
     LOOK = 11
     """Poll it, as is done before every other call."""
+    API = 12
+    """The data are a call (`fuzz/api.py`), the family is its socket."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
     never seen before. If there are any, all follow on the control channel."""
@@ -60,8 +62,9 @@ CALLS = {
     Action.SHUTDOWN: Op.SHUTDOWN,
     Action.CLOSE: Op.CLOSE,
     Action.LOOK: Op.LOOK,
+    Action.API: Op.API,
 }
-"""The steps that are a call on the connection that is kept."""
+"""The steps that are a call of the application."""
 
 
 class Kind(IntEnum):
@@ -70,6 +73,10 @@ class Kind(IntEnum):
     DGRAM = 1
     STREAM = 2
     CALL = 3
+    API = 4
+    """What a call of an API step returned; there is one for each."""
+    MESSAGE = 5
+    """One message that such a call received or sent."""
 
 
 class Item(NamedTuple):
@@ -77,11 +84,12 @@ class Item(NamedTuple):
 
     Attributes:
         kind: datagram, stream or call.
-        family: 4 or 6; of a call, its `Op`.
+        family: 4 or 6; of a call, its `Op`; of a call of an API step, its `Call`.
         error: errno of the last recv, or of the call; 0 for a datagram and for a stream's end
             of file, EAGAIN for a stream that has not ended.
-        length: bytes of plaintext.
-        crc: their CRC-32 (as `zlib.crc32`).
+        length: bytes of plaintext; what a call of an API step returned.
+        crc: their CRC-32 (as `zlib.crc32`); `fuzz/oracles/calls.py` tells what it is of an API
+            step's.
     """
 
     kind: Kind

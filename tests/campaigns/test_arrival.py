@@ -82,9 +82,10 @@ def laid_out(family: int, name: str) -> list[Arrived]:
     return [one for packet in packets for one in arrival.packet(family, packet)]
 
 
-WHOLE = [Arrived(PAYLOAD)]
-CUT = [Arrived(PAYLOAD[:-8])]
-HOOK_ONLY = [Arrived(PAYLOAD, delivered=False)]
+PORTS = (1, 2)
+WHOLE = [Arrived(PAYLOAD, True, PORTS)]
+CUT = [Arrived(PAYLOAD[:-8], True, PORTS)]
+HOOK_ONLY = [Arrived(PAYLOAD, False, PORTS)]
 
 
 @pytest.mark.parametrize(
@@ -96,7 +97,7 @@ HOOK_ONLY = [Arrived(PAYLOAD, delivered=False)]
             ("fragments that overlap", []), ("no last fragment", []),
             ("one fragment is all", WHOLE), ("UDP length -8", CUT), ("UDP length +1", []),
             ("wrong checksum", []), ("half a UDP header", []),
-            ("no payload", [Arrived(b"")]), ("bytes after the packet", WHOLE),
+            ("no payload", [Arrived(b"", True, PORTS)]), ("bytes after the packet", WHOLE),
         )),
         (4, "no checksum", WHOLE), (6, "no checksum", []),
         (4, "UDP length 0, checksum right", []), (6, "UDP length 0, checksum right", WHOLE),

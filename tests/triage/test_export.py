@@ -15,10 +15,11 @@ from xml.etree import ElementTree
 
 import pytest
 
+from fuzz.api import Call, sized
 from fuzz.campaigns.catalogue import CAMPAIGNS
 from fuzz.campaigns.runner import run_keybox
 from fuzz.finding import Finding, FindingKind
-from fuzz.script import Action, Loose, Step, keys_step, unpack
+from fuzz.script import Action, Loose, Step, api_step, keys_step, unpack
 from fuzz.store import KEYBOX, Store
 from fuzz.triage.buckets import buckets
 from fuzz.triage.decisions import Decisions
@@ -231,3 +232,10 @@ def test_scripts_tell_what_sockets_can_send_from_what_they_cannot(dossiers: list
         text = python_script(dataclasses.replace(dossiers[0], exchanges=exchanges))
         assert ("class Link" in text) != alone
         assert ("create_connection" in text) == alone
+
+
+def test_a_script_says_what_it_cannot_do(dossiers: list[Dossier]) -> None:
+    steps = [Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), api_step(sized(Call.READV, (5,)))]
+    dossier = dataclasses.replace(dossiers[0], exchanges=exchanges_of(steps, BOX))
+    assert "raise SystemExit('readv sizes [5]" in python_script(dossier)
+    assert c_program(dossier) is None

@@ -89,6 +89,9 @@ def _call(course: Course, one: Placed) -> str:
     data = _expression(course, act.parts)
     if step.action in CALLS_ON_KEPT or step.action is Action.ACCEPT:
         return _application(act)
+    if step.action is Action.API:
+        told = f"{described(step)}: no script makes this call, nst-fuzz replay does"
+        return f"raise SystemExit({told!r})"
     if step.action is Action.KEYS:
         return f"app.collect(), load_keys({dict(keys_in(step))})"
     if step.action is Action.CONNECT:

@@ -1,0 +1,220 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the calls of API steps return that do not send, according to recvmsg(2) and its like.
+
+A call that receives is told with the CRC-32 of all its buffers and of the guards before,
+between and after them, so that a byte in the wrong place shows. A call whose flags rule
+it out fails whatever the socket's state.
+"""
+
+from __future__ import annotations
+
+import errno
+import socket
+import struct
+import zlib
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+
+from fuzz.api import Api, Call
+from fuzz.oracles.served import Served
+from fuzz.target.wire import Item, Kind
+
+MSG_OOB = int(socket.MSG_OOB)
+MSG_PEEK = int(socket.MSG_PEEK)
+MSG_TRUNC = int(socket.MSG_TRUNC)
+MSG_ERRQUEUE = int(socket.MSG_ERRQUEUE)
+MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
+MSG_CMSG_COMPAT = 1 << 31
+"""The kernel's own, refused from outside."""
+SO_RCVLOWAT = int(socket.SO_RCVLOWAT)
+SO_PEEK_OFF = 42
+_GUARD = b"\xa5" * 8
+_PIPE_BYTES = 65536
+_ADDRESS_BYTES = {4: 16, 6: 28}
+Take = Callable[[int], tuple[int, bytes]]
+
+
+@dataclass
+class Datagrams:
+    """A socket for datagrams.
+
+    Attributes:
+        family: its IP version.
+        waiting: plaintexts that were accepted and not yet read.
+        sent: plaintexts that were sent.
+    """
+
+    family: int
+    waiting: list[bytes] = field(default_factory=list)
+    sent: list[bytes] = field(default_factory=list)
+
+
+def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
+    """What a call on a connection returns, if it does not send.
+
+    `told` is what the module says it does.
+    """
+    match api.call:
+        case Call.INQ:
+            return [Item(Kind.API, api.call, 0, served.waiting(), 0)]
+        case Call.POLL:
+            return [Item(Kind.API, api.call, 0, int(served.readable()), 0)]
+        case Call.READERS:
+            error, plaintext = served.receive() if api.sizes else (0, b"")
+            return [Item(Kind.API, api.call, error, len(plaintext), _sum(plaintext))]
+        case Call.SET_OPTION:
+            return [Item(Kind.API, api.call, _set_option(served, api, told), 0, 0)]
+    if error := _refused(api, oob=True):
+        return _failed(api, error)
+    peek = bool(_flags(api) & MSG_PEEK)
+
+    def take(size: int) -> tuple[int, bytes]:
+        return served.take(size, peek=peek)
+
+    if api.call is Call.RECVMMSG:
+        return _messages(api, take, copies=not _flags(api) & MSG_TRUNC)
+    if _asks_nothing(api):
+        return [_received(api, 0, 0, b"")]
+    error, data = take(_total(api))
+    copied = b"" if _flags(api) & MSG_TRUNC else data
+    items = [_received(api, error, len(data), copied)]
+    if api.call is Call.RECVMSG and not error:
+        items.append(Item(Kind.MESSAGE, api.call, 0, _flags(api) & MSG_CMSG_CLOEXEC, 0))
+    return items
+
+
+def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
+    """What a call on a socket for datagrams returns, if it does not send."""
+    waiting = datagrams.waiting
+    match api.call:
+        case Call.INQ:
+            return [Item(Kind.API, api.call, 0, len(waiting[0]) if waiting else 0, 0)]
+        case Call.POLL:
+            return [Item(Kind.API, api.call, 0, int(bool(waiting)), 0)]
+        case Call.READERS:
+            return [_read_by_all(datagrams, api)]
+        case Call.SET_OPTION:
+            return [Item(Kind.API, api.call, errno.EOPNOTSUPP, 0, 0)]
+    if error := _refused(api, oob=False):
+        return _failed(api, error)
+    peek = bool(_flags(api) & MSG_PEEK)
+
+    def take(size: int) -> tuple[int, bytes]:  # noqa: ARG001
+        if not waiting:
+            return errno.EAGAIN, b""
+        return 0, waiting[0] if peek else waiting.pop(0)
+
+    if api.call is Call.RECVMMSG:
+        return _messages(api, take, copies=True)
+    if _asks_nothing(api):
+        return [_received(api, 0, 0, b"")]
+    error, data = take(0)
+    size = _total(api)
+    length = len(data) if _flags(api) & MSG_TRUNC else min(len(data), size)
+    items = [_received(api, error, length, data[:size])]
+    if api.call is Call.RECVMSG and not error:
+        flags = _flags(api) & MSG_CMSG_CLOEXEC | (MSG_TRUNC if size < len(data) else 0)
+        items.append(Item(Kind.MESSAGE, api.call, 0, flags, _ADDRESS_BYTES[datagrams.family]))
+    return items
+
+
+def _read_by_all(datagrams: Datagrams, api: Api) -> Item:
+    """Threads whose buffers are all of one size: which of them gets what is chance."""
+    if not api.sizes:
+        return Item(Kind.API, api.call, 0, 0, 0)
+    data = b"".join(plaintext[: api.sizes[0]] for plaintext in datagrams.waiting)
+    datagrams.waiting.clear()
+    return Item(Kind.API, api.call, errno.EAGAIN, len(data), _sum(data))
+
+
+def _flags(api: Api) -> int:
+    """The call's flags as the socket sees them; readv and splice have none of recvmsg's."""
+    return api.flags if api.call in (Call.RECVMSG, Call.RECVMMSG) else 0
+
+
+def _total(api: Api) -> int:
+    if api.call is Call.SPLICE_OUT:
+        return min(sum(api.sizes[:1]), _PIPE_BYTES)
+    return sum(api.sizes)
+
+
+def _asks_nothing(api: Api) -> bool:
+    """Such calls end before they reach the socket."""
+    return api.call in (Call.READV, Call.SPLICE_OUT) and not _total(api)
+
+
+def _refused(api: Api, *, oob: bool) -> int:
+    """The error of flags that rule the call out, or 0."""
+    flags = _flags(api)
+    if flags & MSG_CMSG_COMPAT:
+        return errno.EINVAL
+    if flags & MSG_ERRQUEUE:
+        return errno.EAGAIN  # there is never anything in it
+    return errno.EINVAL if oob and flags & MSG_OOB else 0
+
+
+def _failed(api: Api, error: int) -> list[Item]:
+    return [_received(api, error, 0, b"")]
+
+
+def _received(api: Api, error: int, length: int, data: bytes) -> Item:
+    if api.call is Call.SPLICE_OUT:
+        return Item(Kind.API, api.call, error, length, zlib.crc32(data))
+    return Item(Kind.API, api.call, error, length, zlib.crc32(_arena(_cut(api.sizes, data))))
+
+
+def _cut(sizes: Sequence[int], data: bytes) -> list[tuple[int, bytes]]:
+    """Buffers' sizes and what is in them."""
+    buffers = []
+    for size in sizes:
+        buffers.append((size, data[:size]))
+        data = data[size:]
+    return buffers
+
+
+def _arena(buffers: Sequence[tuple[int, bytes]]) -> bytes:
+    """All the buffers, with guards; where nothing was written they look like these."""
+    parts = [_GUARD]
+    for size, data in buffers:
+        parts += [data, _GUARD[:1] * (size - len(data)), _GUARD]
+    return b"".join(parts)
+
+
+def _messages(api: Api, take: Take, *, copies: bool) -> list[Item]:
+    """recvmmsg: one message after the other, until there is an error."""
+    flags, dgram = _flags(api), bool(api.socket)
+    buffers: list[tuple[int, bytes]] = []
+    messages: list[Item] = []
+    error = 0
+    for size in api.sizes:
+        error, data = take(size)
+        if error:
+            break
+        cut = size < len(data)
+        length = len(data) if flags & MSG_TRUNC else min(size, len(data))
+        told = flags & MSG_CMSG_CLOEXEC | (MSG_TRUNC if dgram and cut else 0)
+        messages.append(Item(Kind.MESSAGE, api.call, 0, length, told))
+        buffers.append((size, data[:size] if copies else b""))
+    buffers += [(size, b"") for size in api.sizes[len(buffers) :]]
+    crc = zlib.crc32(_arena(buffers))
+    return [Item(Kind.API, api.call, 0 if messages else error, len(messages), crc), *messages]
+
+
+def _sum(data: bytes) -> int:
+    """The sum of all bytes' CRC-32: the same in whichever order they were read."""
+    return sum(zlib.crc32(bytes((byte,))) for byte in data) & 0xFFFFFFFF
+
+
+def _set_option(served: Served, api: Api, told: Item | None) -> int:
+    """Set an option; the error, or 0."""
+    level, name = api.value >> 32, api.value & 0xFFFFFFFF
+    if len(api.rest) != 4:
+        return errno.EINVAL
+    (value,) = struct.unpack("<i", api.rest)
+    if (level, name) == (socket.SOL_SOCKET, SO_RCVLOWAT):
+        served.set_lowat(value)
+    elif (level, name) == (socket.SOL_SOCKET, SO_PEEK_OFF):
+        if told is not None and told.error == errno.EOPNOTSUPP:
+            return errno.EOPNOTSUPP  # a stream has none before Linux 6.9
+        served.set_peek_off(value)
+    return 0

@@ -1,0 +1,95 @@
+/* SPDX-License-Identifier: GPL-2.0-or-later */
+/*
+ * What the parts of the target program share; fuzz/target/wire.py and fuzz/api.py are the
+ * other end of every message.
+ */
+#ifndef NST_TARGET_H
+#define NST_TARGET_H
+
+#include <stddef.h>
+#include <stdint.h>
+#include <sys/socket.h>
+#include <sys/uio.h>
+
+enum kind {
+	KIND_DGRAM = 1,
+	KIND_STREAM = 2,
+	KIND_CALL = 3,
+	KIND_API = 4,	  /* family: enum api_call */
+	KIND_MESSAGE = 5, /* the same; of one message that such a call received or sent */
+};
+
+enum api_call {
+	/* receiving: the rest is sizes of buffers */
+	API_RECVMSG = 1,
+	API_READV = 2,
+	API_RECVMMSG = 3, /* a buffer for each message */
+	API_SPLICE_OUT = 4,
+	API_READERS = 5, /* a thread for each size, until there is nothing left */
+	API_INQ = 6,
+	API_POLL = 7,
+	/* options: value is level << 32 | name */
+	API_SET_OPTION = 8, /* the rest is the value */
+	/* sending: the rest is sizes of buffers, the value is the first byte's */
+	API_SENDMSG = 16,
+	API_WRITEV = 17,
+	API_SENDMMSG = 18, /* a buffer for each message */
+	API_SPLICE_IN = 19,
+	API_SENDFILE = 20,
+	API_WRITERS = 21, /* a thread for each size; all bytes are the same */
+};
+
+/* Where datagrams go to. */
+struct api_peer {
+	struct sockaddr_storage address;
+	socklen_t length;
+};
+
+/* A call with all that can be chosen about it (big-endian). */
+struct api {
+	uint8_t call;
+	uint8_t unused;
+	uint16_t wait; /* ms to wait at most; 0 does not wait */
+	uint32_t flags;
+	uint64_t value;
+	char rest[];
+} __attribute__((packed));
+
+#define MAX_TEXT 1000
+
+/* nst_target.c */
+void die(const char *what);
+void add_item(int kind, int family, int error, uint32_t length, uint32_t crc);
+uint32_t crc32(uint32_t crc, const char *data, size_t length);
+
+/* files.c: 0 or an errno */
+int write_file(char *data, size_t length);
+int read_file(const char *path, char *out, size_t *length);
+/* What an open file holds now. */
+size_t reread(int fd, char *out, size_t size);
+
+/* sockets.c */
+int bound_socket(int family, int type, int v6, int port);
+void disable_gro(const char *interface);
+int peer_is(struct api_peer *peer, int family, const char *text, int port);
+
+/* api.c */
+#define API_SIZES_MAX 64
+#define API_ARENA (1 << 18)
+
+extern char api_arena[API_ARENA];
+
+/* The sizes in @rest; their number, or -1 if there are too many or they are too large. */
+int api_sizes(const struct api *api, size_t rest, uint32_t sizes[API_SIZES_MAX]);
+/* A call's outcome: what it returned, or errno if that is negative. */
+void api_result(int call, ssize_t returned, uint32_t crc);
+/* @peer is NULL for a connection. */
+void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t length);
+
+/* api_receive.c */
+void api_receive(int fd, const struct api *api, size_t rest);
+
+/* api_send.c */
+void api_send(int fd, const struct api_peer *peer, const struct api *api, size_t rest);
+
+#endif
