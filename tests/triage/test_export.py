@@ -23,6 +23,7 @@ from fuzz.script import Action, Loose, Step, api_step, keys_step, unpack
 from fuzz.store import KEYBOX, Store
 from fuzz.triage.buckets import buckets
 from fuzz.triage.decisions import Decisions
+from fuzz.triage.export import verify as verifying
 from fuzz.triage.export.c import c_program
 from fuzz.triage.export.dossier import Dossier
 from fuzz.triage.export.junit import junit
@@ -30,6 +31,7 @@ from fuzz.triage.export.python import python_script
 from fuzz.triage.export.sarif import sarif
 from fuzz.triage.export.text import html, markdown
 from fuzz.triage.pieces import Raw, Sealed
+from fuzz.triage.read import read
 from fuzz.triage.records import Connection, Datagram, Exchange, Reflection, exchanges_of
 from fuzz.triage.understand import understand
 from nst_scapy.header import HEADER_LEN, MAGIC, Header, KeyParams, make_nonce
@@ -239,3 +241,23 @@ def test_a_script_says_what_it_cannot_do(dossiers: list[Dossier]) -> None:
     dossier = dataclasses.replace(dossiers[0], exchanges=exchanges_of(steps, BOX))
     assert "raise SystemExit('readv sizes [5]" in python_script(dossier)
     assert c_program(dossier) is None
+
+
+def test_a_guest_that_says_nothing_is_tried_once_more(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    reports = read(LOG.read_bytes())
+    died, shown = verifying.Verification([], ""), verifying.Verification(reports, "")
+    quiet = verifying.Verification([], "still running")
+    for runs, last, count in (
+        ([(died, False), (shown, False)], shown, 2),
+        ([(shown, False)], shown, 1),
+        ([(quiet, True)], quiet, 1),
+        ([(died, False), (died, False)], died, 2),
+    ):
+        left = list(runs)
+        monkeypatch.setattr(verifying, "_run", lambda *_, left=left: left.pop(0))
+        assert verifying.verify(tmp_path, None, tmp_path) is last  # type: ignore[arg-type]
+        assert len(runs) - len(left) == count
+    assert shown.shows({reports[0].title})
+    assert not quiet.shows({reports[0].title})

@@ -42,8 +42,15 @@ class Verification:
 def verify(script: Path, kernel: Kernel, module: Path) -> Verification:
     """Run a script as root in a guest that has the module loaded.
 
-    It runs in a new directory that holds nothing but a copy of it.
+    It runs in a new directory that holds nothing but a copy of it. A guest that ends without
+    the script's end or a report says nothing about it: then it is run once more.
     """
+    found, ended = _run(script, kernel, module)
+    return found if ended or found.reports else _run(script, kernel, module)[0]
+
+
+def _run(script: Path, kernel: Kernel, module: Path) -> tuple[Verification, bool]:
+    """What the script did, and whether it came to its end."""
     with tempfile.TemporaryDirectory(prefix="nst-reproducer-") as name:
         folder = Path(name)
         copy = shutil.copy(script, folder)
@@ -56,11 +63,14 @@ def verify(script: Path, kernel: Kernel, module: Path) -> Verification:
             keybox=test_keybox(),
         )
         output = folder / "output"
+        ended = False
         with output.open("wb") as out:
             try:
                 with HostRootGuest(kernel, job, log=log) as guest:
                     guest.run(stdin=os.open(os.devnull, os.O_RDONLY), outputs=[out.fileno()] * 2,
                               timeout=_SECONDS)  # fmt: skip
+                    ended = True
             except GuestError:
                 pass  # that it dies is what it is for
-        return Verification(read(log.read_bytes()), output.read_text(errors="replace"))
+        printed = output.read_text(errors="replace")
+        return Verification(read(log.read_bytes()), printed), ended
