@@ -102,7 +102,7 @@ class Summary:
                             "model": campaign.model[transport, verdict],
                             "module": campaign.module[transport, verdict],
                         }
-                        for transport, verdict in _in_order(campaign)
+                        for transport, verdict in in_order(campaign)
                     ],
                 }
                 for campaign in self.campaigns
@@ -160,7 +160,8 @@ def _campaign(
     return CampaignSummary(name, cases, lost, seconds, authenticated, loose, model, module, shards)
 
 
-def _in_order(campaign: CampaignSummary) -> list[tuple[Transport, Verdict]]:
+def in_order(campaign: CampaignSummary) -> list[tuple[Transport, Verdict]]:
+    """The verdicts that model or module came to, in the order of the checks."""
     return sorted(
         {*campaign.model, *campaign.module}, key=lambda key: (key[0].value, key[1].number)
     )
@@ -186,7 +187,7 @@ def show(summary: Summary, console: Console) -> None:
         table = Table("verdict", box=None, padding=(0, 2, 0, 0))
         table.add_column("model", justify="right")
         table.add_column("module", justify="right")
-        for key in _in_order(campaign):
+        for key in in_order(campaign):
             model, module = campaign.model[key], campaign.module[key]
             style = "" if model == module else "bold red"
             table.add_row(f"{key[0].value} {key[1]}", str(model), str(module), style=style)

@@ -380,6 +380,42 @@ class Store:
         ).fetchall()
         return [StoredCase(*row) for row in reversed(rows)]
 
+    def timeline(self, since: float, points: int) -> dict[str, list[tuple[float, int]]]:
+        """Of each campaign, at most so many points: seconds since a time, and cases until then."""
+        ((end,),) = self._database.execute("SELECT max(sent) FROM cases")
+        width = max((end or since) - since, 1e-3) / points
+        rows = self._database.execute(
+            "SELECT campaign.name, CAST((sent - ?) / ? AS INTEGER) AS slot, count(*)"
+            " FROM cases JOIN campaign ON campaign.id = campaign"
+            " GROUP BY campaign, slot ORDER BY campaign, slot",
+            (since, width),
+        )
+        found: dict[str, list[tuple[float, int]]] = {}
+        for name, slot, count in rows:
+            line = found.setdefault(name, [])
+            before = line[-1][1] if line else 0
+            if not line or line[-1][0] < slot * width:
+                line.append((slot * width, before))  # nothing came in between
+            line.append(((slot + 1) * width, before + count))
+        return found
+
+    def finding_times(self) -> list[tuple[str, float]]:
+        """Kind of each finding, and when its first case was sent, in that order."""
+        return list(
+            self._database.execute(
+                "SELECT kind, sent FROM finding JOIN cases ON cases.id = first ORDER BY sent"
+            )
+        )
+
+    def coverage(self) -> list[tuple[str, float, int, int, int, int]]:
+        """Campaign, time, lines and all lines, branches and all branches, in order of time."""
+        return list(
+            self._database.execute(
+                "SELECT name, sent, lines, all_lines, branches, all_branches"
+                " FROM coverage JOIN campaign ON campaign.id = campaign ORDER BY sent"
+            )
+        )
+
     def findings(self) -> list[StoredFinding]:
         """All findings, in order."""
         rows = self._database.execute(

@@ -21,6 +21,8 @@ packages=(
 	tcpdump
 	# programs that run over NST unmodified; their servers are unpacked, below
 	curl iperf3 libwrap0 openssh-client redis-tools
+	# the HTML report is opened in
+	chromium
 	# the man page is checked with
 	mandoc
 	# the Wireshark dissector: tshark 4.0 and its fast crypto
