@@ -44,7 +44,7 @@ from fuzz.script import (
 from fuzz.stations import GUEST, HOST
 from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
-from fuzz.target.client import CONTROL_PORT, TargetClient, TargetSilent
+from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetClient, TargetSilent
 from fuzz.target.wire import CALLS, Item, Kind, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
@@ -139,10 +139,12 @@ class Lab:
         workdir: Path,
         tables: TableSizes = AS_SHIPPED,
         gcov: Path | None = None,
+        echo: int | None = None,
     ) -> None:
         """Describe it; `with` boots the guest.
 
-        `gcov` is where to keep which lines ran, of a module built with `GCOV`.
+        `gcov` is where to keep which lines ran, of a module built with `GCOV`. `echo` is a port
+        of the host's loopback, which leads to a service in the guest that returns what it gets.
         """
         self._gcov = gcov
         self.keybox = KeyBox.load(keybox)
@@ -159,7 +161,9 @@ class Lab:
                 _INTERFACE,
                 str(TargetGuest.host_ipv4.ip),
                 str(TargetGuest.host_ipv6.ip),
+                str(ECHO_PORT),
             ),
+            forwards={} if echo is None else {echo: ECHO_PORT},
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
         self._client = TargetClient(self._host)
@@ -268,6 +272,11 @@ class Lab:
     def tainted(self) -> bool:
         """Whether the kernel has tainted itself since the guest came up."""
         return self._last_taint != self._taint
+
+    @property
+    def killed(self) -> bool:
+        """Whether somebody killed the guest's QEMU."""
+        return self.guest.killed
 
     @property
     def crowded(self) -> bool:

@@ -10,7 +10,7 @@ from pathlib import Path
 from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
-from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.oracles.monitors import Current, oracles_of
 from fuzz.oracles.shadow import timestamps
 from fuzz.script import described, unpack
 from fuzz.store import KEYBOX
@@ -68,11 +68,7 @@ def replay(
             current.execution = lab.execute(case.script)
         except Lost as error:
             current.lost = str(error)
-        for oracle in (
-            ConsoleOracle(lambda: current, lab),
-            LivenessOracle(lambda: current, lab),
-            VerdictOracle(lambda: current),
-        ):
+        for oracle in oracles_of(lab, lambda: current):
             oracle.post_send()
         printed = [line.text for line in lab.guest.console.since(shown)]
     execution = current.execution

@@ -10,9 +10,11 @@ from __future__ import annotations
 import dataclasses
 import time
 from collections import Counter, deque
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
+from typing import Protocol
 
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.catalogue import campaign as campaign_of
@@ -25,9 +27,11 @@ from fuzz.coverage import kept
 from fuzz.finding import FindingKind
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
-from fuzz.lab import Flight, Lab, Lost
-from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.lab import Execution, Flight, Lab, Lost
+from fuzz.oracles.monitors import Current, Oracle, oracles_of
 from fuzz.store import KEYBOX, Store
+from nst_scapy.keybox import KeyBox
+from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
 _PATIENCE = 3
@@ -48,6 +52,25 @@ class _Case:
     flight: Flight | None = None
 
 
+class Subject(Protocol):
+    """What cases are sent to; `Lab` says what its parts are."""
+
+    keybox: KeyBox
+    suites: frozenset[SuiteId]
+    boots: int
+
+    @property
+    def creation(self) -> int: ...
+    @property
+    def crowded(self) -> bool: ...
+    @property
+    def killed(self) -> bool: ...
+    def now(self) -> int: ...
+    def launch(self, script: bytes) -> Flight: ...
+    def land(self, flight: Flight) -> Execution: ...
+    def restart(self) -> None: ...
+
+
 class ShardRun:
     """One shard being run."""
 
@@ -56,14 +79,15 @@ class ShardRun:
         store: Store,
         campaign: Campaign,
         shard: Shard,
-        lab: Lab,
+        lab: Subject,
         *,
+        oracles: Callable[[Callable[[], Current]], Sequence[Oracle]],
         seed: str,
         limits: Limits,
         watcher: Watcher,
         past: Past,
     ) -> None:
-        """`lab` has been entered; `past` is what an earlier run of the shard has done."""
+        """`lab` has been started; `past` is what an earlier run of the shard has done."""
         self._store = store
         self._shard = shard
         self._lab = lab
@@ -73,11 +97,7 @@ class ShardRun:
         self._campaign = store.begin_campaign(campaign.name, shard.count)
         self._kids = sorted(lab.keybox)
         self._current = Current("", 0)
-        self._oracles = (
-            ConsoleOracle(lambda: self._current, lab),
-            LivenessOracle(lambda: self._current, lab),
-            VerdictOracle(lambda: self._current),
-        )
+        self._oracles = oracles(lambda: self._current)
         self._blame: Counter[str] = Counter()
         self.progress = dataclasses.replace(past.progress)
         self._past = past
@@ -175,7 +195,7 @@ class ShardRun:
                 current.execution = self._lab.land(case.flight)
             except Lost as error:
                 current.lost = str(error)
-        if current.lost and self._lab.guest.killed and self._killed is not case.planned:
+        if current.lost and self._lab.killed and self._killed is not case.planned:
             return
         for oracle in self._oracles:
             oracle.post_send()
@@ -280,7 +300,7 @@ def run_shard(
     watcher.booting(shard, again=False)
     with lab:
         run_ = ShardRun(
-            store, campaign, shard, lab,
+            store, campaign, shard, lab, oracles=partial(oracles_of, lab),
             seed=seed, limits=task.limits, watcher=watcher, past=task.past,
         )  # fmt: skip
         run_.run()

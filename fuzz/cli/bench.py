@@ -16,12 +16,15 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fuzz.bench import codec, decode, measure, packets, triage
+from fuzz.bench import codec, decode, fuzzing, measure, packets, triage
 from fuzz.cli import _bench_compare, _bench_kmod
+from fuzz.guest import kernel
+from fuzz.guest.module import build_module
 
 _WIDTH = 140
 """Columns, where no terminal gives a width."""
 _PARTS = ("codec", "packets", "decode")
+_TARGETS = ("loopback", "guest")
 
 
 @click.group("bench")
@@ -128,6 +131,62 @@ def triage_command(logs: tuple[Path, ...], rounds: int, as_json: bool) -> None:
             )
         Console().print(table)
     sys.exit(0 if all(result.met for result in results) else 1)
+
+
+@command.command(
+    epilog="Examples: nst-fuzz bench fuzz | nst-fuzz bench fuzz loopback --rounds 9 --json"
+)
+@click.argument("targets", nargs=-1, type=click.Choice(_TARGETS))
+@click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
+@click.option(
+    "--cases", type=click.IntRange(1), default=400, show_default=True, help="In each round."
+)
+@click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
+@click.option("--json", "as_json", is_flag=True, help="Print JSON.")
+def fuzz(
+    targets: tuple[str, ...], rounds: int, cases: int, kernel_name: str, as_json: bool
+) -> None:
+    """Measure cases a second beside boofuzz as it comes (on all TARGETS by default).
+
+    On the loopback both send one grammar to a service that echoes. In the guest boofuzz
+    does the same through QEMU's own network, while the campaigns, beside it in the same
+    guest, are judged case by case. Both store every case. A ratio is the median of the rounds.
+
+    Exit status: 0 if every target is met, 1 if one is missed.
+    """
+    targets = targets or _TARGETS
+    console = Console(stderr=True)
+    speeds: list[fuzzing.Speed] = []
+    with Progress(console=console, transient=True, disable=not console.is_terminal) as progress:
+        task = progress.add_task("Measuring", total=rounds * len(targets))
+        if "loopback" in targets:
+            speeds.append(fuzzing.loopback(rounds, cases, lambda: progress.advance(task)))
+        if "guest" in targets:
+            chosen = kernel.find(kernel_name)
+            module = build_module(chosen)
+            speeds += fuzzing.guest(chosen, module, rounds, cases, lambda: progress.advance(task))
+    if as_json:
+        click.echo(json.dumps([{**dataclasses.asdict(one), "ratio": one.ratio} for one in speeds]))
+    else:
+        out = Console()
+        if not out.is_terminal:
+            out.width = _WIDTH
+        out.print(_speeds(speeds))
+    sys.exit(0 if all(one.met for one in speeds) else 1)
+
+
+def _speeds(speeds: Sequence[fuzzing.Speed]) -> Table:
+    table = _table("ours", "cases a second", "boofuzz", "ratio", "spread", "target")
+    for one in speeds:
+        table.add_row(
+            one.name,
+            f"{median(one.rates):,.0f}",
+            f"{median(one.peer_rates):,.0f}",
+            f"{one.ratio:.1f}",
+            f"{min(one.ratios):.1f}-{max(one.ratios):.1f}",
+            _target(f"{one.target:g}", one.met),
+        )
+    return table
 
 
 def _ratios(results: Sequence[measure.Result]) -> Table:

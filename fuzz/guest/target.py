@@ -8,7 +8,7 @@ import hashlib
 import shlex
 import shutil
 import socket
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from ipaddress import IPv4Interface, IPv6Interface
 from pathlib import Path
@@ -66,14 +66,16 @@ class TargetGuest:
         cpus: int = 1,
         stock: Sequence[str] = (),
         counted: bool = False,
+        forwards: Mapping[int, int] | None = None,
     ) -> None:
         """Describe the guest; `start` or `with` boots it.
 
         `module` is a built nst.ko, `keybox` a key-box file to load, `program` a static
         executable run with `args`. `cmdline` is added to the kernel's command line;
         `memory` is in MiB. `stock` names more of the kernel's own modules to load, and
-        `counted` has the guest's clock count instructions, on one CPU. The console is
-        kept in `workdir`/console.log.
+        `counted` has the guest's clock count instructions, on one CPU. `forwards` gives TCP
+        ports of the host's loopback that lead, over a second interface, to a port of the
+        guest. The console is kept in `workdir`/console.log.
         """
         self._kernel = kernel
         self._module = module
@@ -86,6 +88,7 @@ class TargetGuest:
         self._counted = counted
         self._memory = memory
         self._cpus = cpus
+        self._forwards = dict(forwards or {})
         workdir.mkdir(parents=True, exist_ok=True)
         self.console = Console(workdir / "console.log")
         self.boot_line = 0
@@ -140,12 +143,25 @@ class TargetGuest:
                     "-chardev", f"socket,id=control,fd={far.fileno()}",
                     "-device", "virtio-serial-pci",
                     "-device", "virtserialport,chardev=control,name=nst.control,nr=1",
+                    *self._user_network(),
                 ],
                 fds=[far.fileno()],
                 counted=self._counted,
             )  # fmt: skip
             self._qemu = Qemu(machine, self.console)
         self.frames.connect(str(self._guest_end))
+
+    def _user_network(self) -> list[str]:
+        """The options for QEMU's own network, if anything is to be forwarded."""
+        if not self._forwards:
+            return []
+        forwards = "".join(
+            f",hostfwd=tcp:127.0.0.1:{port}-:{inner}" for port, inner in self._forwards.items()
+        )
+        return [
+            "-netdev", f"user,id=user,restrict=on,ipv6=off{forwards}",
+            "-device", "virtio-net-pci,netdev=user,romfile=",
+        ]  # fmt: skip
 
     def wait_ready(self, timeout: float = READY_SECONDS) -> None:
         """Wait until the module is loaded, the network is up and the program is started.

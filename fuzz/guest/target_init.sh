@@ -42,6 +42,11 @@ ip link set dev lo up
 ip link set dev eth0 up
 ip address add "$ipv4" dev eth0
 ip address add "$ipv6" dev eth0
+# QEMU's own network, which only benchmarks have.
+if [ -e /sys/class/net/eth1 ]; then
+	ip link set dev eth1 up
+	ip address add 10.0.2.15/24 dev eth1
+fi
 
 for port in /sys/class/virtio-ports/*; do
 	[ "$(cat "$port/name")" = nst.control ] && control=/dev/${port##*/}

@@ -37,7 +37,9 @@ class Current:
     finding: Finding | None = None
 
 
-class _Oracle(BaseMonitor):  # type: ignore[misc]
+class Oracle(BaseMonitor):  # type: ignore[misc]
+    """Judges the case at hand."""
+
     def __init__(self, current: Callable[[], Current]) -> None:
         super().__init__()
         self._current = current
@@ -56,10 +58,11 @@ class _Oracle(BaseMonitor):  # type: ignore[misc]
         return f"{finding.kind}: {finding.title}" if finding else ""
 
     def judge(self, case: Current) -> Finding | None:
+        """What it finds."""
         raise NotImplementedError
 
 
-class ConsoleOracle(_Oracle):
+class ConsoleOracle(Oracle):
     """Kernel reports."""
 
     def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
@@ -84,7 +87,7 @@ class ConsoleOracle(_Oracle):
         return None
 
 
-class LivenessOracle(_Oracle):
+class LivenessOracle(Oracle):
     """Guest and target still answer."""
 
     def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
@@ -105,7 +108,7 @@ class LivenessOracle(_Oracle):
         return outside.LOST_CONNECTION if said else outside.NO_OUTPUT
 
 
-class VerdictOracle(_Oracle):
+class VerdictOracle(Oracle):
     """Module and model agree."""
 
     def judge(self, case: Current) -> Finding | None:
@@ -114,3 +117,8 @@ class VerdictOracle(_Oracle):
             return None
         difference = case.execution.difference
         return Finding(FindingKind.DISAGREEMENT, difference.signature, difference.text)
+
+
+def oracles_of(lab: Lab, current: Callable[[], Current]) -> list[Oracle]:
+    """All oracles of a lab, in the order in which they are asked."""
+    return [ConsoleOracle(current, lab), LivenessOracle(current, lab), VerdictOracle(current)]

@@ -11,6 +11,7 @@ from fuzz.net.host import Host
 from fuzz.target.wire import Op, Reply, parse_reply, request
 
 CONTROL_PORT = 48880
+ECHO_PORT = 7
 _OWN_PORT = 4000
 
 

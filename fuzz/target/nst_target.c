@@ -379,12 +379,36 @@ static void serve(int control)
 	free(request);
 }
 
+static int echo_listener(int port)
+{
+	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
+	int fd = socket(AF_INET, SOCK_STREAM, 0);
+
+	if (fd < 0 || bind(fd, (void *)&in, sizeof(in)) || listen(fd, SOMAXCONN))
+		die("echo");
+	return fd;
+}
+
+/* Return what came on a connection over TCP, for benchmarks; -1 at its end. */
+static int echo(int fd)
+{
+	ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
+
+	if (n > 0 && send(fd, buffer, n, MSG_NOSIGNAL) == n)
+		return fd;
+	close(fd);
+	return -1;
+}
+
 int main(int argc, char **argv)
 {
-	int family, port, control_port, control;
+	int family, port, control_port;
+	/* Requests, connections to be echoed, and one of them at a time. */
+	struct pollfd ready[3] = { [0 ... 2] = { .fd = -1, .events = POLLIN } };
 
-	if (argc != 7) {
-		fprintf(stderr, "usage: nst_target FAMILY PORT CONTROL-PORT INTERFACE PEER PEER6\n");
+	if (argc != 8) {
+		fprintf(stderr, "usage: nst_target FAMILY PORT CONTROL-PORT INTERFACE PEER PEER6"
+				" ECHO-PORT\n");
 		return 2;
 	}
 	family = atoi(argv[1]);
@@ -409,12 +433,18 @@ int main(int argc, char **argv)
 		datagrams[v6] = bound_socket(family, SOCK_DGRAM, v6, port);
 		listeners[v6] = bound_socket(family, SOCK_STREAM, v6, port);
 	}
-	control = bound_socket(AF_INET, SOCK_DGRAM, 0, control_port);
+	ready[0].fd = bound_socket(AF_INET, SOCK_DGRAM, 0, control_port);
+	ready[1].fd = echo_listener(atoi(argv[7]));
 	fprintf(stderr, "nst-target: ready\n");
 	for (;;) {
-		struct pollfd ready = { .fd = control, .events = POLLIN };
-
-		if (poll(&ready, 1, -1) > 0)
-			serve(control);
+		if (poll(ready, 3, -1) <= 0)
+			continue;
+		if (ready[0].revents)
+			serve(ready[0].fd);
+		if (ready[2].revents)
+			ready[2].fd = echo(ready[2].fd);
+		else if (ready[1].revents)
+			ready[2].fd = accept(ready[1].fd, NULL, NULL);
+		ready[1].events = ready[2].fd < 0 ? POLLIN : 0;
 	}
 }

@@ -14,7 +14,7 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
-from fuzz.oracles.monitors import ConsoleOracle, Current, LivenessOracle, VerdictOracle
+from fuzz.oracles.monitors import Current, oracles_of
 from fuzz.replay import needed_age
 from fuzz.stored import StoredCase
 from fuzz.tables import TableSizes
@@ -108,11 +108,7 @@ class Bench:
             current.execution = execution
         except Lost as error:
             current.lost = str(error)
-        for oracle in (
-            ConsoleOracle(lambda: current, lab),
-            LivenessOracle(lambda: current, lab),
-            VerdictOracle(lambda: current),
-        ):
+        for oracle in oracles_of(lab, lambda: current):
             oracle.post_send()
         if current.finding is None:
             self._state = "clean"

@@ -61,3 +61,13 @@ def test_a_log_without_reports_measures_nothing(tmp_path: Path) -> None:
     log.write_text("all is well\n")
     with pytest.raises(UserError, match="holds 0 reports"):
         list(triage.run([log], 1))
+
+
+def test_cases_are_counted_beside_boofuzz() -> None:
+    command = ["bench", "fuzz", "loopback", "--rounds", "2", "--cases", "30", "--json"]
+    result = CliRunner().invoke(group, command)
+    assert result.exit_code in (0, 1), result.exception
+    (speed,) = json.loads(result.stdout)
+    assert (speed["name"], speed["target"]) == ("loopback echo", 10)
+    assert len(speed["rates"]) == len(speed["peer_rates"]) == 2
+    assert min(speed["rates"] + speed["peer_rates"]) > 0
