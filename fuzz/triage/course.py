@@ -63,10 +63,18 @@ Part = bytes | Span | Sum
 
 @dataclass(frozen=True)
 class Act:
-    """A step whose data are parts; those of a TCP step follow what `Loose` packs."""
+    """A step whose data are parts; those of a TCP step follow what `Loose` packs.
+
+    Attributes:
+        step: without the parts.
+        parts: what it sends.
+        stream: the flow of the connection that it is on, whose offsets it counts in; -1 if
+            it is on none.
+    """
 
     step: Step
     parts: tuple[Part, ...] = ()
+    stream: int = -1
 
     @property
     def carries(self) -> bool:
@@ -141,7 +149,7 @@ class Course:
             if first.action is Action.PACKET:
                 instead = Act(Step(Action.DATAGRAM, first.argument), (whole,))
             else:
-                instead = Act(Step(Action.SEGMENT), (whole,))
+                instead = Act(Step(Action.SEGMENT), (whole,), number)
             rest = [act for at, act in enumerate(self.acts) if at not in mine]
             yield replace(self, acts=(*rest[: mine[0]], instead, *rest[mine[0] :]))
         for at, act in enumerate(self.acts):
@@ -183,7 +191,7 @@ def _moved(
 ) -> tuple[Act, ...]:
     found = []
     for act in acts:
-        if flow not in act.flows():
+        if flow not in {*act.flows(), act.stream}:
             found.append(act)
             continue
         parts: list[Part] = []
@@ -193,7 +201,7 @@ def _moved(
                 if part.start == part.end:
                     continue
             parts.append(part)
-        if act.carries and not any(isinstance(part, Span) for part in parts):
+        if act.flows() and act.carries and not any(isinstance(part, Span) for part in parts):
             continue
         step = act.step
         if step.action is Action.TCP:
@@ -201,7 +209,7 @@ def _moved(
             step = loose._replace(offset=moved(loose.offset)).step()
         elif step.action is Action.PACKET:
             parts = _resized(parts, grown)
-        found.append(Act(step, tuple(parts)))
+        found.append(replace(act, step=step, parts=tuple(parts)))
     return tuple(found)
 
 
@@ -247,8 +255,9 @@ class _Taking:
         for step, sent in zip(self._steps, placed, strict=True):
             if sent.connection in flows:
                 head = step.data[: len(step.data) - len(sent.data)]
-                parts = self._parts(sent.data, sent.offset, flows[sent.connection])
-                acts.append(Act(step._replace(data=head), parts))
+                flow = flows[sent.connection]
+                parts = self._parts(sent.data, sent.offset, flow)
+                acts.append(Act(step._replace(data=head), parts, flow))
             elif step.action is Action.DATAGRAM:
                 flow = self._flow([piece_of(step.data, self._keybox)], step.data)
                 span = Span(flow, 0, len(step.data))
