@@ -30,7 +30,7 @@ from tests.triage.cases import NOW, scripts
 
 pytestmark = pytest.mark.timeout(900)
 BOX = run_keybox("scripts")
-KINDS = ("stream-segments", "stream-lifecycle", "dgram-ip", "keys")
+KINDS = ("stream-segments", "stream-lifecycle", "dgram-ip", "keys", "receive-api", "send-api")
 EACH, APART = 2, 99
 """Cases of each, and how far they are apart in the campaign."""
 _OLD = 10**10

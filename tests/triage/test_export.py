@@ -15,7 +15,7 @@ from xml.etree import ElementTree
 
 import pytest
 
-from fuzz.api import Call, sized
+from fuzz.api import Call, option, sized
 from fuzz.campaigns.catalogue import CAMPAIGNS
 from fuzz.campaigns.runner import run_keybox
 from fuzz.finding import Finding, FindingKind
@@ -236,10 +236,14 @@ def test_scripts_tell_what_sockets_can_send_from_what_they_cannot(dossiers: list
         assert ("create_connection" in text) == alone
 
 
-def test_a_script_says_what_it_cannot_do(dossiers: list[Dossier]) -> None:
-    steps = [Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), api_step(sized(Call.READV, (5,)))]
+def test_calls_are_made_with_all_that_is_chosen(dossiers: list[Dossier]) -> None:
+    calls = [sized(Call.READV, (5, 7)), option(6, 1, 1), sized(Call.WRITERS, (9,), 0x4, wait=20)]
+    steps = [Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), *map(api_step, calls)]
     dossier = dataclasses.replace(dossiers[0], exchanges=exchanges_of(steps, BOX))
-    assert "raise SystemExit('readv sizes [5]" in python_script(dossier)
+    script = python_script(dossier)
+    assert "app.call(0, 'readv', [5, 7])" in script
+    assert "app.call(0, 'set_option', [], value=0x600000001, option=b'\\x01\\x00" in script
+    assert "app.call(0, 'writers', [9], flags=0x4, wait=20)" in script
     assert c_program(dossier) is None
 
 

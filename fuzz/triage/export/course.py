@@ -10,8 +10,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
+from fuzz.api import SIZED, Api, Call
 from fuzz.net.tcp import TcpFlag
-from fuzz.script import CALLS_ON_KEPT, Action, Loose, described, keys_in
+from fuzz.script import CALLS_ON_KEPT, Action, Loose, api_of, described, keys_in
 from fuzz.triage.course import Act, Course, Part, Span, Sum
 from fuzz.triage.export.literal import literal
 from fuzz.triage.pieces import length_of
@@ -90,8 +91,7 @@ def _call(course: Course, one: Placed) -> str:
     if step.action in CALLS_ON_KEPT or step.action is Action.ACCEPT:
         return _application(act)
     if step.action is Action.API:
-        told = f"{described(step)}: no script makes this call, nst-fuzz replay does"
-        return f"raise SystemExit({told!r})"
+        return _made(api_of(step))
     if step.action is Action.KEYS:
         return f"app.collect(), load_keys({dict(keys_in(step))})"
     if step.action is Action.CONNECT:
@@ -116,6 +116,18 @@ def _call(course: Course, one: Placed) -> str:
     more += f", urgent={loose.urgent}" if loose.urgent else ""
     more += "" if loose.intact else ", intact=False"
     return f"peers[-1].loose({loose.offset}, {loose.flags:#04x}, {data}{more})"
+
+
+def _made(api: Api) -> str:
+    """A call with all that is chosen about it."""
+    sizes = api.sizes if api.call in SIZED else []
+    words = [str(api.socket), repr(api.call.name.lower()), str(sizes)]
+    words += [f"flags={api.flags:#x}"] * bool(api.flags)
+    words += [f"value={api.value:#x}"] * bool(api.value)
+    words += [f"wait={api.wait}"] * bool(api.wait)
+    if api.call is Call.SET_OPTION:
+        words.append(f"option={literal(api.rest)}")
+    return f"app.call({', '.join(words)})"
 
 
 def _application(act: Act) -> str:

@@ -45,7 +45,7 @@ def python_script(dossier: Dossier) -> str:
         courses=bool(courses),
         link=LINK if any(not on_sockets(one) for one in courses) else None,
         actions={action.name for action in actions},
-        kept=bool(actions & (CALLS_ON_KEPT | {Action.ACCEPT})),
+        kept=bool(actions & (CALLS_ON_KEPT | {Action.ACCEPT, Action.API})),
         sums=any(isinstance(p, Sum) for one in courses for act in one.acts for p in act.parts),
     )
 
