@@ -112,16 +112,16 @@ function Connection:successor(segment)
   self.new_syns[segment.src] = segment
 end
 
--- Take a segment that is ACK alone, and is length bytes from seq on that begin with head: the
--- finding if they are one record that needs no more than to be shown, true if there are
--- none, or nil if this is for segment(), and nothing is done.
-function Connection:plain(src, dst, seq, ack, head, length, frame)
+-- Take a segment that is ACK alone, and is length bytes from seq on that begin with head: head
+-- if they are one record that needs no more than to be shown, true if there are none, or nil
+-- if this is for segment(), and nothing is done.
+function Connection:plain(src, dst, seq, ack, head, length)
   local mine, other = self.directions[src], self.directions[dst]
   local stream, acknowledged = mine.stream, other.reassembler
   if stream.waiting or other.stream.waiting or acknowledged.held[1] then return end
   local finding = true
   if length > 0 then
-    finding = shown(stream, head, length, frame)
+    finding = shown(stream, head, length)
     if not finding or not mine.reassembler:follows_on(seq, length) then return end
   elseif acknowledged.fin then
     return -- both directions may have come to their end

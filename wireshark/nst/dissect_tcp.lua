@@ -15,7 +15,8 @@ local udp = use("dissect_udp")
 local M = {}
 
 local byte = string.byte
-local columns, summary, LENGTH = tree_module.columns, tree_module.summary, H.LENGTH
+local columns, summary, words_of = tree_module.columns, tree_module.summary, tree_module.words
+local LENGTH = H.LENGTH
 local HEADER_LENGTH = 20 -- of TCP, at least
 
 local tcp_header, tcp_stream = Field.new("tcp"), Field.new("tcp.stream")
@@ -208,17 +209,21 @@ function Tcp:dissect(tvb, pinfo, tree)
   end
   if not result then
     tree:add(self.nst, tvb())
-  elseif result.findings then
-    self:draw(tree, tvb, result, pinfo)
+  elseif type(result) == "string" then
+    columns(pinfo, words_of(result))
+    if self.drawer:wanted(tree) then
+      local conversation = session:conversation("tcp", id, pinfo)
+      local finding = session.unkeyed(result, pinfo.number, direction_of(conversation, pinfo))
+      self.drawer:record(tree, tvb, finding, pinfo, 0, captured)
+    end
   else
-    columns(pinfo, summary(result))
-    self.drawer:record(tree, tvb, result, pinfo, 0, captured)
+    self:draw(tree, tvb, result, pinfo)
   end
   return captured
 end
 
 -- The result of a segment with payload, of this tcp.stream, at first sight: as of judge(); or
--- the one finding, if the segment is just one record.
+-- a header, if the segment is just one record and more is to be said of none without a key box.
 function Tcp:sight(tvb, captured, id, pinfo)
   local session = self.session
   local conversation = session:conversation("tcp", id, pinfo)
@@ -227,12 +232,11 @@ function Tcp:sight(tvb, captured, id, pinfo)
   local length = tvb:reported_len()
   local known = conversation.index and captured == length and captured >= LENGTH and is_plain(flags)
     and session.observer:connection(conversation.pair)
-  if known and not session.env.box() then
-    local finding = known:plain(direction.src, direction.dst, seq, ack, tvb:raw(0, LENGTH),
-      length, pinfo.number)
-    if finding then
-      session:note(finding, conversation)
-      return finding
+  if known and session:nothing_to_say() then
+    local head = known:plain(direction.src, direction.dst, seq, ack, tvb:raw(0, LENGTH), length)
+    if head then
+      session:note_unkeyed(head, pinfo.number, direction)
+      return head
     end
   end
   local segment = make(conversation, direction, seq, ack, flags, tvb:raw(), length)
@@ -268,7 +272,7 @@ function Tcp:post(pinfo, stream)
   local seq, ack, flags = words(header)
   if conversation.index and length == 0 and is_plain(flags) then
     local connection = session.observer:connection(conversation.pair)
-    if connection and connection:plain(direction.src, direction.dst, seq, ack, "", 0, number) then
+    if connection and connection:plain(direction.src, direction.dst, seq, ack, "", 0) then
       return
     end
   end

@@ -10,7 +10,7 @@ local observer = use("observer")
 local suite = use("suite")
 local M = {}
 
-local NO_KEY_BOX = use("checks").NO_KEY_BOX
+local view, NO_KEY_BOX = H.view, use("checks").NO_KEY_BOX
 local CACHED_EPOCHS = 64 -- in each of two generations
 
 local Session = {}
@@ -122,7 +122,8 @@ function Session:number(conversation)
   local list = self.conversation_list
   conversation.index = #list
   list[#list + 1] = conversation
-  conversation.findings = {}
+  -- A finding each; or the header alone, with the frame in places, negative if it came back.
+  conversation.findings, conversation.places = {}, {}
 end
 
 -- The number of the header's epoch, by order of appearance.
@@ -140,6 +141,49 @@ function Session:epoch_number(header)
   return number
 end
 
+-- Number the header's epoch, in the order of appearance.
+function Session:note_epoch(header)
+  if header.params ~= self.last_params or header.session ~= self.last_session then
+    self:epoch_number(header)
+    self.last_params, self.last_session = header.params, header.session
+  end
+end
+
+-- Whether of a record that passes the checks without a key no more is to be said than that
+-- there is no key box. Such records are kept as their headers, with their conversation:
+-- most of what findings cost is the garbage collector's way through them, again and again.
+function Session:nothing_to_say()
+  return not self.env.box() and not self.settings.watched.err
+end
+
+-- The finding on such a record, for a short look.
+function Session.unkeyed(raw, frame, direction)
+  return { frame = frame, direction = direction, header = raw, note = NO_KEY_BOX }
+end
+
+-- Keep such a record.
+function Session:note_unkeyed(raw, frame, direction)
+  self:note_epoch(view(raw))
+  local conversation = direction.conversation
+  local findings = conversation.findings
+  local n = #findings + 1
+  findings[n] = raw
+  conversation.places[n] = direction == conversation.there and frame or -frame
+end
+
+-- The findings on a conversation, in order, as an iterator.
+function Session.findings(conversation)
+  local n = 0
+  return function()
+    n = n + 1
+    local finding = conversation.findings[n]
+    if type(finding) ~= "string" then return finding end
+    local frame = conversation.places[n]
+    local direction = frame > 0 and conversation.there or conversation.back
+    return Session.unkeyed(finding, math.abs(frame), direction)
+  end
+end
+
 -- Complete a finding for showing, and keep it with its conversation. Its header is kept as
 -- bytes: there may be millions.
 function Session:note(finding, conversation)
@@ -149,10 +193,7 @@ function Session:note(finding, conversation)
     finding.expert = true
   end
   if header then
-    if header.params ~= self.last_params or header.session ~= self.last_session then
-      self:epoch_number(header) -- in the order of appearance
-      self.last_params, self.last_session = header.params, header.session
-    end
+    self:note_epoch(header)
     finding.header = header.raw
     if verdict == "OK" then
       self.verified[header.kid] = true

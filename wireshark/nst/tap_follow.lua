@@ -46,7 +46,7 @@ local function report(session, argument)
       #session.conversation_list)
   end
   local out = { taps.title(conversation) }
-  for _, finding in ipairs(conversation.findings) do
+  for finding in session.findings(conversation) do
     local indent = finding.direction.src == conversation.there.src and "" or "\t"
     local verdict = finding.verdict or "unverified"
     local plaintext = finding.plaintext

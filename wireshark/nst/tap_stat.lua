@@ -76,7 +76,7 @@ local function report(session)
   local total, body = new(), {}
   for _, conversation in ipairs(session.conversation_list) do
     local sums = new()
-    for _, finding in ipairs(conversation.findings) do
+    for finding in session.findings(conversation) do
       local way = finding.direction.src == conversation.there.src and 1 or 2
       count(session, sums, finding, way)
       count(session, total, finding, way)

@@ -80,13 +80,19 @@ local ending_close = remember(function(length, verdict)
   return format(" len %d CLOSE [%s]", length, verdict)
 end)
 
--- The record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
-function M.summary(finding)
-  local raw, verdict = finding.header, finding.verdict or UNVERIFIED
+-- A record in a few words: AES_GCM kid 3 seq 17 len 1400 [OK]
+local function words(raw, verdict)
+  verdict = verdict or UNVERIFIED
   if not raw or verdict == "MAGIC" or verdict == "VERSION" then return "[" .. verdict .. "]" end
   local header = view(raw)
   local ends = has(header, CLOSE) and ending_close or ending
   return beginning(header.kid, header.cipher_id) .. header.counter .. ends(header.length, verdict)
+end
+
+M.words = words
+
+function M.summary(finding)
+  return words(finding.header, finding.verdict)
 end
 
 -- The header's fields; range holds its 48 bytes.
