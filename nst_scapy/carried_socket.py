@@ -5,14 +5,14 @@ from __future__ import annotations
 
 import os
 import socket
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
+from .closing import Closing
 from .host import Host
 from .sender import DgramSender, StreamSender
 
 
-class CarriedSocket:
+class CarriedSocket(Closing):
     """A socket whose records go through a TCP or UDP socket, here called its carrier.
 
     Attributes:
@@ -24,17 +24,6 @@ class CarriedSocket:
         self.host = host
         self._carrier = carrier
         self._pid = os.getpid()
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the socket."""

@@ -15,14 +15,14 @@ from array import array
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
 from itertools import islice
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from pyroute2.netlink import NLM_F_ACK, NLM_F_DUMP, NLM_F_REQUEST, genlmsg
 from pyroute2.netlink.exceptions import NetlinkError
 from pyroute2.netlink.generic import GenericNetlinkSocket
 
 from . import kernel_messages as messages
+from .closing import Closing
 from .header import HEADER_LEN, Header, Transport
 from .inet import Endpoint
 from .kernel_messages import SETTINGS, Command
@@ -103,7 +103,7 @@ class Reject:
         }
 
 
-class Control:
+class Control(Closing):
     """A netlink socket to the module. Use as a context manager, in one thread."""
 
     def __init__(self) -> None:
@@ -122,17 +122,6 @@ class Control:
             raise _control_error(error, "the kernel has no NST") from None
         finally:
             logging.disable(logging.NOTSET)
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
-        self.close()
 
     def close(self) -> None:
         """Close the socket."""

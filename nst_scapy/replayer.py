@@ -8,10 +8,10 @@ import socket
 import time
 from collections.abc import Collection, Iterable
 from dataclasses import dataclass
-from types import TracebackType
-from typing import Any, Self
+from typing import Any
 
 from .capture import Frame, Stamp
+from .closing import Closing
 from .dgram_socket import NSTDgramSocket
 from .header import Transport
 from .host import Host
@@ -111,7 +111,7 @@ class _Live:
         self.told.why = self.told.why or (error.strerror or "timed out")
 
 
-class Replayer:
+class Replayer(Closing):
     """Opens a socket for each conversation when its first bytes are to be sent."""
 
     def __init__(self, target: tuple[str, int]) -> None:
@@ -120,15 +120,8 @@ class Replayer:
         self._live: dict[tuple[Transport, Endpoint, Endpoint], _Live] = {}
         self._told: list[Conversation] = []
 
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        traceback: TracebackType | None,
-    ) -> None:
+    def close(self) -> None:
+        """Close every socket."""
         for live in self._live.values():
             live.sock.close()
 

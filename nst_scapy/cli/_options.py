@@ -9,7 +9,7 @@ from typing import Any
 
 import click
 
-from ..header import MAX_KPOS
+from ..header import DEFAULT_PORT, MAX_KPOS
 from ..keybox import MAX_KID, KeyBox
 from ..sender import Pins
 from ..suite import SuiteId
@@ -24,7 +24,18 @@ keybox_option = click.option(
     help="Key-box file.",
 )
 
-port_argument = click.argument("port", type=click.IntRange(0, 65535))
+
+def peer_arguments(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Add ``HOST`` and ``PORT``, which a command connects to."""
+    command = click.argument("port", type=click.IntRange(1, 65535), default=DEFAULT_PORT)(command)
+    return click.argument("host")(command)
+
+
+def wait_option(help_: str) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
+    """``-w``, ``--wait``: seconds to go on listening; *help_* says after what."""
+    return click.option(
+        "-w", "--wait", type=click.FloatRange(min=0), default=1.0, show_default=True, help=help_
+    )
 
 
 def _perturbation(value: str) -> tuple[int, int]:

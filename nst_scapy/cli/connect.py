@@ -8,26 +8,17 @@ import socket
 import click
 
 from ..dgram_socket import NSTDgramSocket
-from ..header import DEFAULT_PORT
 from ..host import Host
 from ..stream_socket import connect_stream
 from ._netcat import address_text, exchange, finish, network_error, talk
-from ._options import sealing, sealing_options
+from ._options import peer_arguments, sealing, sealing_options, wait_option
 
 
 @click.command(short_help="Talk to a peer, as netcat does.")
-@click.argument("host")
-@click.argument("port", type=click.IntRange(1, 65535), default=DEFAULT_PORT)
+@peer_arguments
 @sealing_options
 @click.option("-u", "--dgram", is_flag=True, help="Datagrams instead of a stream.")
-@click.option(
-    "-w",
-    "--wait",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="Datagrams: leave so many seconds after the last one, once input has ended.",
-)
+@wait_option("Datagrams: leave so many seconds after the last one, once input has ended.")
 @click.option(
     "--timeout",
     type=click.FloatRange(min=0, min_open=True),

@@ -18,13 +18,12 @@ from ..host import Host
 from ..replayer import Conversation, RawReplayer, Replayer, SealingReplayer
 from ._input import InputError, os_error, printable, warn
 from ._netcat import network_error
-from ._options import sealing
+from ._options import peer_arguments, sealing, wait_option
 
 
 @click.command(short_help="Send captured records once more.")
 @click.argument("file", type=click.Path(allow_dash=True))
-@click.argument("host")
-@click.argument("port", type=click.IntRange(1, 65535), default=DEFAULT_PORT)
+@peer_arguments
 @click.option(
     "--captured-port",
     "ports",
@@ -37,14 +36,7 @@ from ._options import sealing
 @click.option("--reseal", is_flag=True, help="Open the records and seal the plaintext anew.")
 @click.option("--keybox", type=click.Path(), envvar="NST_KEYBOX", help="Key box, for --reseal.")
 @click.option("--timing", is_flag=True, help="Keep the pauses between packets.")
-@click.option(
-    "-w",
-    "--wait",
-    type=click.FloatRange(min=0),
-    default=1.0,
-    show_default=True,
-    help="Seconds to wait for answers after the last packet.",
-)
+@wait_option("Seconds to wait for answers after the last packet.")
 @click.option("--json", "as_json", is_flag=True, help="Print one JSON object a conversation.")
 def command(
     file: str,
