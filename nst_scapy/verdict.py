@@ -36,5 +36,8 @@ class Verdict(StrEnum):
 
 _NUMBERS = {verdict: n for n, verdict in enumerate(Verdict, start=1)}
 
+NO_RECORD = (Verdict.MAGIC, Verdict.VERSION)
+"""What has these is no record of ours: the bytes have neither suite nor kid."""
+
 UNVERIFIED = "unverified"
 """What an observer reports where it cannot reach a verdict (section 8, Observers)."""

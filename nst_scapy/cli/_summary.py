@@ -14,7 +14,7 @@ import click
 from ..inet import Endpoint
 from ..observation import Observation
 from ..suite import SUITES
-from ..verdict import UNVERIFIED, Verdict
+from ..verdict import NO_RECORD, UNVERIFIED, Verdict
 
 _COLOURS = {Verdict.OK.value: "green", UNVERIFIED: "yellow"}
 
@@ -48,7 +48,7 @@ class Summary:
             row.records += 1
             row.plaintext += len(observation.plaintext or b"")
             row.verdicts[observation.verdict or UNVERIFIED] += 1
-            if observation.header is not None:
+            if observation.header is not None and observation.verdict not in NO_RECORD:
                 suite = SUITES.get(observation.header.cipher_id)
                 row.suites[suite.name if suite else f"cipher {observation.header.cipher_id}"] += 1
             yield observation

@@ -19,7 +19,7 @@ from ..observation import Observation
 from ..observer import Observer, observe_frames
 from ..replay import DEFAULT_WINDOW_NS
 from ..suite import SUITES
-from ..verdict import UNVERIFIED, Verdict
+from ..verdict import NO_RECORD, UNVERIFIED, Verdict
 from ._filter import Condition, condition
 from ._frames import name_of, opened, plain_writer, selected
 from ._input import InputError, load_keybox, os_error, warn
@@ -31,6 +31,7 @@ _PREVIEW = 32
 _MS = 1_000_000
 _GC_THRESHOLD = 50_000
 """Objects; nothing that a record makes is in a cycle, so looking for some is mostly in vain."""
+_OK = Verdict.OK
 _STREAM = Transport.STREAM
 _SUITE_NAMES = {int(suite.id): suite.name for suite in SUITES.values()}
 _SHOWN = bytes(c if 32 <= c < 127 else ord(".") for c in range(256))
@@ -163,7 +164,7 @@ def _text_line(observation: Observation, *, colour: bool) -> str:
     frame, time, transport, src, dst, header, verdict, plaintext, note = observation
     seconds, ns = divmod(time, NS)
     record = ""
-    if header is not None:
+    if header is not None and (verdict is _OK or verdict not in NO_RECORD):
         record = (
             f"  {_SUITE_NAMES.get(header.cipher_id) or f'cipher {header.cipher_id}'} "
             f"kid {header.kid} seq {header.nonce & MAX_COUNTER} len {header.transport_len}"

@@ -206,3 +206,16 @@ def test_summary(keybox, tmp_path):
     first = json.loads(result.stdout.splitlines()[0])
     assert first["verdicts"] == {"OK": 1, "REPLAY": 1, "SHORT": 1}
     assert (first["src"], first["records"]) == (client, 3)
+
+
+@pytest.mark.parametrize(
+    ("first", "verdict"), [(b"\xbe\xef", "MAGIC"), (b"\xbe\xef\x13\x37\2", "VERSION")]
+)
+def test_what_is_no_record_has_no_suite(keybox, tmp_path, first, verdict):
+    capture = Capture()
+    capture.udp(first + bytes(60))
+    file = capture.write(tmp_path / "junk.pcap")
+    line = nst("decode", file, "--keybox", keybox).stdout
+    assert f"dgram  [{verdict}]" in line
+    assert "kid" not in line
+    assert "cipher" not in nst("decode", file, "--keybox", keybox, "--summary").stdout
