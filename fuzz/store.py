@@ -26,7 +26,7 @@ import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import TracebackType
-from typing import Self, TextIO
+from typing import Any, Self, TextIO
 
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
@@ -161,7 +161,7 @@ class Store:
 
         One that is there keeps the shards that it has.
         """
-        with self._transaction():
+        with self.transaction():
             self._database.execute(
                 "INSERT OR IGNORE INTO campaign (name, started) VALUES (?, ?)", (name, time.time())
             )
@@ -187,7 +187,7 @@ class Store:
         shard: int = 0,
     ) -> int:
         """Write a case that is about to be sent, and commit; return its id."""
-        with self._transaction():
+        with self.transaction():
             cursor = self._database.execute(
                 "INSERT INTO cases (campaign, shard, boot, sent, name, script, earliest, creation)"
                 " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
@@ -222,12 +222,12 @@ class Store:
 
     def forget_case(self, case: int) -> None:
         """Take out a case that says nothing, and commit: it will be run again."""
-        with self._transaction():
+        with self.transaction():
             self._database.execute("DELETE FROM cases WHERE id = ?", (case,))
 
     def forget_unfinished(self, campaign: int | None = None, shard: int | None = None) -> None:
         """Take out the cases without an outcome, and commit: their runner is gone."""
-        with self._transaction():
+        with self.transaction():
             self._database.execute(
                 "DELETE FROM cases WHERE outcome IS NULL"
                 " AND campaign = coalesce(?, campaign) AND shard = coalesce(?, shard)",
@@ -236,7 +236,7 @@ class Store:
 
     def add_finding(self, campaign: int, case: int, finding: Finding) -> bool:
         """Write a finding, and commit; return whether it is the first of its kind."""
-        with self._transaction():
+        with self.transaction():
             ((count,),) = self._database.execute(
                 "INSERT INTO finding (campaign, kind, title, detail, log, first, count)"
                 " VALUES (?, ?, ?, ?, ?, ?, 1)"
@@ -250,7 +250,7 @@ class Store:
         self, campaign: int, *, lines: int, all_lines: int, branches: int, all_branches: int
     ) -> None:
         """Write what has been covered until now, and commit."""
-        with self._transaction():
+        with self.transaction():
             self._database.execute(
                 "INSERT INTO coverage (campaign, sent, lines, all_lines, branches, all_branches)"
                 " VALUES (?, ?, ?, ?, ?, ?)",
@@ -259,7 +259,7 @@ class Store:
 
     def time_campaign(self, campaign: int, seconds: float, shard: int = 0) -> None:
         """Note how long a shard's cases have taken so far."""
-        with self._transaction():
+        with self.transaction():
             self._database.execute(
                 "UPDATE shard SET seconds = ? WHERE campaign = ? AND number = ?",
                 (seconds, campaign, shard),
@@ -268,11 +268,11 @@ class Store:
     def commit(self) -> None:
         """Write what waits to be written."""
         if self._ends:
-            with self._transaction():
+            with self.transaction():
                 pass
 
     @contextlib.contextmanager
-    def _transaction(self) -> Iterator[None]:
+    def transaction(self) -> Iterator[sqlite3.Connection]:
         """A transaction that begins with the outcomes that wait to be written."""
         self._database.execute("BEGIN IMMEDIATE")
         try:
@@ -281,7 +281,7 @@ class Store:
                 " authenticated = ?, strict = ? WHERE id = ?",
                 self._ends,
             )
-            yield
+            yield self._database
         except BaseException:
             self._database.execute("ROLLBACK")
             raise
@@ -289,6 +289,10 @@ class Store:
         self._ends.clear()
 
     # What reports read.
+
+    def select(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
+        """The rows that a query of the database gives."""
+        yield from self._database.execute(query, values)
 
     def meta(self) -> dict[str, str]:
         """The lines of `meta`."""
@@ -379,42 +383,6 @@ class Store:
             (number, count),
         ).fetchall()
         return [StoredCase(*row) for row in reversed(rows)]
-
-    def timeline(self, since: float, points: int) -> dict[str, list[tuple[float, int]]]:
-        """Of each campaign, at most so many points: seconds since a time, and cases until then."""
-        ((end,),) = self._database.execute("SELECT max(sent) FROM cases")
-        width = max((end or since) - since, 1e-3) / points
-        rows = self._database.execute(
-            "SELECT campaign.name, CAST((sent - ?) / ? AS INTEGER) AS slot, count(*)"
-            " FROM cases JOIN campaign ON campaign.id = campaign"
-            " GROUP BY campaign, slot ORDER BY campaign, slot",
-            (since, width),
-        )
-        found: dict[str, list[tuple[float, int]]] = {}
-        for name, slot, count in rows:
-            line = found.setdefault(name, [])
-            before = line[-1][1] if line else 0
-            if not line or line[-1][0] < slot * width:
-                line.append((slot * width, before))  # nothing came in between
-            line.append(((slot + 1) * width, before + count))
-        return found
-
-    def finding_times(self) -> list[tuple[str, float]]:
-        """Kind of each finding, and when its first case was sent, in that order."""
-        return list(
-            self._database.execute(
-                "SELECT kind, sent FROM finding JOIN cases ON cases.id = first ORDER BY sent"
-            )
-        )
-
-    def coverage(self) -> list[tuple[str, float, int, int, int, int]]:
-        """Campaign, time, lines and all lines, branches and all branches, in order of time."""
-        return list(
-            self._database.execute(
-                "SELECT name, sent, lines, all_lines, branches, all_branches"
-                " FROM coverage JOIN campaign ON campaign.id = campaign ORDER BY sent"
-            )
-        )
 
     def findings(self) -> list[StoredFinding]:
         """All findings, in order."""

@@ -8,6 +8,7 @@ import shutil
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.progress import Limits, Watcher
@@ -17,6 +18,9 @@ from fuzz.campaigns.workers import Workers
 from fuzz.guest.kernel import Kernel
 from fuzz.store import KEYBOX, MODULE, Store
 from nst_scapy.keybox import KeyBox
+
+if TYPE_CHECKING:
+    from fuzz.campaigns.cluster import Cluster
 
 KIDS = (0, 1, 2, 255, 256, 65535)
 """The `kid`s in a campaign's key box."""
@@ -50,15 +54,24 @@ def run(
     limits: Limits,
     watcher: Watcher,
     jobs: int = 1,
+    cluster: Cluster | None = None,
 ) -> None:
     """Run campaigns, as many guests at a time as there are jobs, and store what happens.
 
+    With a `cluster` the guests are its workers', and it says how many there are.
+
     Raises:
         GuestError: a guest does not come up.
+        UserError: a worker is lost again and again.
     """
     prepare(store, module, seed)
     ended = "stopped"
     try:
+        if cluster is not None:
+            schedule = Schedule(store, campaigns, limits, cluster.jobs, cluster.slices)
+            cluster.run(store, schedule, kernel_name=kernel.name, seed=seed, watcher=watcher)
+            ended = "finished"
+            return
         schedule = Schedule(store, campaigns, limits, jobs)
         if jobs == 1:
             while (task := schedule.next()) is not None:

@@ -25,15 +25,23 @@ class Schedule:
     """Deals out a run's shards, and gives each its share of what is left."""
 
     def __init__(
-        self, store: Store, campaigns: Sequence[Campaign], limits: Limits, jobs: int
+        self,
+        store: Store,
+        campaigns: Sequence[Campaign],
+        limits: Limits,
+        jobs: int,
+        slices: int = 1,
     ) -> None:
-        """`jobs` shards are run at a time; a campaign has several if there are fewer campaigns."""
+        """`jobs` shards are run at a time, and there are so many times `slices` if possible.
+
+        A campaign has several shards if there are fewer campaigns than that.
+        """
         self._limits = limits
         self._left = None if limits.seconds is None else limits.seconds * jobs
         self._given: dict[Shard, float] = {}
         self._found = 0
         self._waiting: deque[tuple[Shard, Past]] = deque()
-        wanted = -(-jobs // len(campaigns))
+        wanted = -(-jobs * slices // len(campaigns))
         for one in campaigns:
             number = store.begin_campaign(one.name, wanted)
             for index, count, _ in store.shards(number):

@@ -33,6 +33,7 @@ from fuzz.store import MODULE, Store, StoreError
 @click.option(
     "--jobs", type=click.IntRange(1), metavar="N", help="Guests at a time. [default: the run's]"
 )
+@click.option("--scheduler", metavar="ADDRESS", help="As for `nst-fuzz run`.")
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")
 def command(
     run: Path,
@@ -40,6 +41,7 @@ def command(
     seconds: float | None,
     max_findings: int | None,
     jobs: int | None,
+    scheduler: str | None,
     as_json: bool,
 ) -> None:
     """Go on with RUN where it ended: the same module, kernel, seed and cases.
@@ -61,6 +63,6 @@ def command(
         chosen = kernel.find(meta["kernel_name"])
         interrupted = go(
             store, campaigns, chosen, run / MODULE, limits,
-            jobs=jobs or int(meta["jobs"]), as_json=as_json,
+            jobs=jobs or int(meta["jobs"]), scheduler=scheduler, as_json=as_json,
         )  # fmt: skip
     conclude(run, interrupted=interrupted, as_json=as_json)

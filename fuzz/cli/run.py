@@ -63,6 +63,11 @@ _DEFAULT_CASES = 1000
     metavar="N",
     help="Stop after N different findings.",
 )
+@click.option(
+    "--scheduler",
+    metavar="ADDRESS",
+    help="Run in the guests of a Dask cluster's workers instead: tcp://HOST:PORT.",
+)
 @click.option("--seed", metavar="TEXT", help="Run the same cases again. [default: random]")
 @click.option(
     "--output",
@@ -86,6 +91,7 @@ def command(
     names: tuple[str, ...],
     all_: bool,
     jobs: int,
+    scheduler: str | None,
     kernel_name: str,
     cases: int | None,
     seconds: float | None,
@@ -103,6 +109,8 @@ def command(
     with 130 after Ctrl-C; what ran until then is summarized all the same, and
     `nst-fuzz resume` goes on with it.
     """
+    if scheduler is not None and coverage:
+        raise click.UsageError("--coverage is measured in guests of this machine: no --scheduler")
     if all_ and names:
         raise click.UsageError("--all runs every campaign: name none")
     campaigns = [campaign(name) for name in dict.fromkeys(names)] or list(CAMPAIGNS.values())
@@ -122,7 +130,16 @@ def command(
     ) as store:  # fmt: skip
         if coverage:
             kept.keep_build(module, chosen, path)
-        interrupted = go(store, campaigns, chosen, module, limits, jobs=jobs, as_json=as_json)
+        interrupted = go(
+            store,
+            campaigns,
+            chosen,
+            module,
+            limits,
+            jobs=jobs,
+            scheduler=scheduler,
+            as_json=as_json,
+        )
     conclude(path, interrupted=interrupted, as_json=as_json)
 
 

@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import jinja2
 
 from fuzz.finding import FindingKind
+from fuzz.html import timeline
 from fuzz.html.charts import HEIGHT, WIDTH, Chart, Series, chart
 from fuzz.report import Summary, in_order, summarize
 from fuzz.script import Action, Step, described, unpack
@@ -66,21 +67,21 @@ def render(store: Store) -> str:
 
 
 def _charts(store: Store, started: float) -> Iterator[Chart]:
-    timeline = store.timeline(started, _POINTS)
-    yield chart("Cases", [Series(name, [(0, 0), *points]) for name, points in timeline.items()])
+    cases = timeline.cases(store, started, _POINTS)
+    yield chart("Cases", [Series(name, points) for name, points in cases.items()])
     found: dict[str, list[tuple[float, float]]] = {}
-    for kind, sent in store.finding_times():
+    for kind, sent in timeline.findings(store):
         points = found.setdefault(kind, [(0.0, 0.0)])
         points.append((sent - started, len(points)))
     if found:
         # As long as the run, not as the time of the last finding.
-        end = max((points[-1][0] for points in timeline.values() if points), default=0.0)
+        end = max((points[-1][0] for points in cases.values()), default=0.0)
         for points in found.values():
             points.append((max(end, points[-1][0]), points[-1][1]))
         kinds = [kind for kind in FindingKind if kind in found]
         yield chart("Findings", [Series(kind, found[kind]) for kind in kinds], steps=True)
     covered: dict[str, list[tuple[float, float]]] = {}
-    for campaign, sent, lines, all_lines, branches, all_branches in store.coverage():
+    for campaign, sent, lines, all_lines, branches, all_branches in timeline.coverage(store):
         for what, part, whole in (
             ("lines", lines, all_lines), ("branches", branches, all_branches),
         ):  # fmt: skip

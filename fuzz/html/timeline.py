@@ -1,0 +1,44 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What a run's store tells of its course."""
+
+from __future__ import annotations
+
+from fuzz.store import Store
+
+
+def cases(store: Store, since: float, points: int) -> dict[str, list[tuple[float, float]]]:
+    """Of each campaign, at most so many points: seconds since a time, and cases until then."""
+    ((end,),) = store.select("SELECT max(sent) FROM cases")
+    width = max((end or since) - since, 1e-3) / points
+    rows = store.select(
+        "SELECT campaign.name, CAST((sent - ?) / ? AS INTEGER) AS slot, count(*)"
+        " FROM cases JOIN campaign ON campaign.id = campaign"
+        " GROUP BY campaign, slot ORDER BY campaign, slot",
+        since,
+        width,
+    )
+    found: dict[str, list[tuple[float, float]]] = {}
+    for name, slot, count in rows:
+        line = found.setdefault(name, [(0.0, 0)])
+        before = line[-1][1]
+        if line[-1][0] < slot * width:
+            line.append((slot * width, before))  # nothing came in between
+        line.append(((slot + 1) * width, before + count))
+    return found
+
+
+def findings(store: Store) -> list[tuple[str, float]]:
+    """Kind of each finding, and when its first case was sent, in that order."""
+    rows = store.select(
+        "SELECT kind, sent FROM finding JOIN cases ON cases.id = first ORDER BY sent"
+    )
+    return [(kind, sent) for kind, sent in rows]
+
+
+def coverage(store: Store) -> list[tuple[str, float, int, int, int, int]]:
+    """Campaign, time, lines and all lines, branches and all branches, in order of time."""
+    rows = store.select(
+        "SELECT name, sent, lines, all_lines, branches, all_branches"
+        " FROM coverage JOIN campaign ON campaign.id = campaign ORDER BY sent"
+    )
+    return [(name, *numbers) for name, *numbers in rows]
