@@ -5,6 +5,8 @@
 #ifndef _NST_COMPAT_H
 #define _NST_COMPAT_H
 
+#include <linux/bvec.h>
+#include <linux/mm.h>
 #include <linux/net.h>
 #include <linux/net_tstamp.h>
 #include <linux/random.h>
@@ -78,6 +80,59 @@ static inline int nst_inner_accept(const struct proto_ops *inner,
 	return inner->accept(sock, newsock, arg->flags, arg->kern);
 #else
 	return inner->accept(sock, newsock, arg);
+#endif
+}
+
+/*
+ * Hands pages to TCP, which takes references of its own. They are nobody else's: what
+ * receives them on this host need not copy them first.
+ */
+static inline int nst_send_pages(const struct proto_ops *inner, struct sock *sk,
+				 struct bio_vec *pages, unsigned int count,
+				 size_t len, int flags)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 5, 0)
+	return inner->sendpage_locked(sk, pages->bv_page, pages->bv_offset,
+				      pages->bv_len,
+				      flags | MSG_NO_SHARED_FRAGS |
+				      (count > 1 ? MSG_SENDPAGE_NOTLAST : 0));
+#else
+	struct msghdr msg = {
+		.msg_flags = flags | MSG_SPLICE_PAGES | MSG_NO_SHARED_FRAGS,
+	};
+
+	iov_iter_bvec(&msg.msg_iter, ITER_SOURCE, pages, count, len);
+	return inner->sendmsg_locked(sk, &msg, len);
+#endif
+}
+
+/*
+ * The next pages of @iter, which is moved on: pinned if they are a user's, before 6.3
+ * only referenced.
+ */
+static inline ssize_t nst_iter_pages(struct iov_iter *iter, struct page **pages,
+				     size_t len, unsigned int count,
+				     size_t *offset)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	return iov_iter_get_pages2(iter, pages, len, count, offset);
+#else
+	return iov_iter_extract_pages(iter, &pages, len, count, 0, offset);
+#endif
+}
+
+static inline void nst_iter_pages_done(struct page **pages, unsigned int count,
+				       bool user, bool dirty)
+{
+#if LINUX_VERSION_CODE < KERNEL_VERSION(6, 3, 0)
+	while (count--) {
+		if (dirty)
+			set_page_dirty_lock(*pages);
+		put_page(*pages++);
+	}
+#else
+	if (user)
+		unpin_user_pages_dirty_lock(pages, count, dirty);
 #endif
 }
 

@@ -94,13 +94,14 @@ nst_dgram_keep_epoch(struct nst_sock *ns, const struct nst_dgram_epoch *fresh)
 
 /* Checks 13 and 14, and the replay check again. */
 static int nst_dgram_open(struct nst_sock *ns, const struct nst_header *hdr,
-			  u8 *body, u64 now)
+			  u8 *body, size_t body_len, u64 now)
 {
 	struct nst_dgram_epoch fresh = {
 		.session_id = nst_header_session_id(hdr),
 		.params = nst_header_params(hdr),
 	};
 	struct nst_dgram_epoch *epoch;
+	struct nst_keys *keys;
 	u8 key[NST_KEY_LEN];
 	int verdict;
 
@@ -116,8 +117,10 @@ static int nst_dgram_open(struct nst_sock *ns, const struct nst_header *hdr,
 	if (IS_ERR(fresh.keys))
 		return PTR_ERR(fresh.keys);
 
-	verdict = nst_keys_open(epoch ? epoch->keys : fresh.keys, hdr, NULL,
-				body);
+	keys = epoch ? epoch->keys : fresh.keys;
+	nst_keys_start(keys);
+	nst_keys_from_buffer(keys, body, body_len);
+	verdict = nst_keys_open(keys, hdr, NULL);
 	/* Authentic means that its token verified, replay or not. */
 	if (!epoch && (verdict == NST_OK || verdict == NST_PADDING))
 		epoch = nst_dgram_keep_epoch(ns, &fresh);
@@ -155,7 +158,8 @@ static int nst_dgram_judge_skb(struct nst_sock *ns, const struct sk_buff *skb,
 		return -ENOMEM;
 	verdict = skb_copy_bits(skb, sizeof(hdr), plain->data,
 				skb->len - sizeof(hdr));
-	verdict = verdict ?: nst_dgram_open(ns, &hdr, plain->data, now);
+	verdict = verdict ?: nst_dgram_open(ns, &hdr, plain->data,
+					    skb->len - sizeof(hdr), now);
 	if (verdict) {
 		nst_plain_free(ns, plain);
 		return verdict;

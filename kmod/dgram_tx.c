@@ -125,8 +125,10 @@ static ssize_t nst_dgram_seal(struct nst_sock *ns, u8 *record, size_t len,
 	err = nst_dgram_ready_epoch(ns);
 	if (err)
 		return err;
-	err = nst_epoch_seal(&ns->tx.epoch, hdr, len, NST_FLAG_DGRAM, NULL,
-			     record + NST_HEADER_LEN);
+	nst_keys_start(ns->tx.epoch.keys);
+	nst_keys_from_buffer(ns->tx.epoch.keys, record + NST_HEADER_LEN,
+			     record_len - NST_HEADER_LEN);
+	err = nst_epoch_seal(&ns->tx.epoch, hdr, len, NST_FLAG_DGRAM, NULL);
 	nst_reflect_touch(&ns->dgram.reflect, be64_to_cpu(hdr->timestamp));
 	if (err)
 		return err;

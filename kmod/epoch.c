@@ -116,14 +116,13 @@ int nst_epoch_begin(struct nst_epoch *epoch, const struct nst_net *nn,
  * @transport_len: length of the plaintext
  * @flags: header flags
  * @chain: T of section 5, or NULL
- * @body: plaintext, with room for the whole body
  *
- * The counter is used up, whatever the outcome.
+ * Where the body is, epoch->keys have been told. The counter is used up, whatever the outcome.
  *
  * Return: 0, or a negative error after which nothing may be sent.
  */
 int nst_epoch_seal(struct nst_epoch *epoch, struct nst_header *hdr,
-		   u16 transport_len, u32 flags, const u8 *chain, u8 *body)
+		   u16 transport_len, u32 flags, const u8 *chain)
 {
 	*hdr = (struct nst_header){
 		.magic = cpu_to_be32(NST_MAGIC),
@@ -138,5 +137,5 @@ int nst_epoch_seal(struct nst_epoch *epoch, struct nst_header *hdr,
 		.flags = cpu_to_be32(flags),
 	};
 	epoch->counter++;
-	return nst_keys_seal(epoch->keys, hdr, chain, body);
+	return nst_keys_seal(epoch->keys, hdr, chain);
 }

@@ -32,7 +32,7 @@ int nst_epoch_begin(struct nst_epoch *epoch, const struct nst_net *nn,
 		    const struct nst_tx_policy *policy);
 void nst_epoch_end(struct nst_epoch *epoch);
 int nst_epoch_seal(struct nst_epoch *epoch, struct nst_header *hdr,
-		   u16 transport_len, u32 flags, const u8 *chain, u8 *body);
+		   u16 transport_len, u32 flags, const u8 *chain);
 
 int nst_epoch_init(void);
 void nst_epoch_exit(void);

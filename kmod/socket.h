@@ -16,6 +16,7 @@
 #include "plain.h"
 #include "reflect.h"
 #include "stream_outq.h"
+#include "stream_record.h"
 
 struct nst_net;
 
@@ -35,11 +36,7 @@ struct nst_tx {
 };
 
 struct nst_stream_tx {
-	/* A sealed record that TCP has not taken whole. */
-	u8			*pending;
-	size_t			pending_len;
-	size_t			pending_sent;
-
+	struct nst_record	record;		/* sealed, and TCP has not all of it */
 	bool			closed;		/* CLOSE was sealed */
 	bool			sealed_any;
 	struct nst_outq		outq;

@@ -202,7 +202,9 @@ static int nst_stream_open(struct nst_sock *ns, struct nst_keys **fresh)
 	if (be32_to_cpu(rx->hdr.flags) & NST_FLAG_BOUND)
 		chain = ns->stream.tx.first_token;
 
-	verdict = nst_keys_open(keys, &rx->hdr, chain, rx->body->data);
+	nst_keys_start(keys);
+	nst_keys_from_buffer(keys, rx->body->data, rx->body_len);
+	verdict = nst_keys_open(keys, &rx->hdr, chain);
 	if (!verdict && !prev->valid)
 		verdict = nst_replay_accept(&ns->nn->replay[NST_STREAM],
 					    &rx->hdr, ktime_get_real_ns(),

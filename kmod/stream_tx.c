@@ -8,6 +8,7 @@
 #include <net/tcp.h>
 
 #include "netns.h"
+#include "pages.h"
 #include "stream.h"
 #include "suite.h"
 
@@ -23,17 +24,11 @@
 
 /* Everything below runs under tx.lock, except for nst_stream_sendmsg(). */
 
-static void nst_stream_drop_pending(struct nst_stream_tx *tx)
-{
-	kvfree(tx->pending);
-	tx->pending = NULL;
-}
-
 void nst_stream_tx_reset(struct nst_sock *ns)
 {
 	struct nst_stream_tx *tx = &ns->stream.tx;
 
-	nst_stream_drop_pending(tx);
+	nst_record_free(&tx->record);
 	nst_epoch_end(&ns->tx.epoch);
 	memset(tx, 0, sizeof(*tx));
 }
@@ -48,28 +43,24 @@ void nst_stream_tx_reset(struct nst_sock *ns)
 static int nst_stream_push(struct nst_sock *ns, int flags)
 {
 	struct nst_stream_tx *tx = &ns->stream.tx;
+	struct nst_record *record = &tx->record;
 	struct sock *sk = ns->sk;
 	int sndbuf, sent = 0;
 
 	lock_sock(sk);
 	sndbuf = sk->sk_sndbuf;
 	WRITE_ONCE(sk->sk_sndbuf, INT_MAX);
-	while (tx->pending_sent < tx->pending_len) {
-		struct msghdr msg = {
-			.msg_flags = MSG_DONTWAIT | MSG_NOSIGNAL | flags,
-		};
-		struct kvec vec = {
-			.iov_base = tx->pending + tx->pending_sent,
-			.iov_len = tx->pending_len - tx->pending_sent,
-		};
-
-		iov_iter_kvec(&msg.msg_iter, ITER_SOURCE, &vec, 1, vec.iov_len);
-		sent = ns->inner->sendmsg_locked(sk, &msg, vec.iov_len);
+	while (record->left) {
+		sent = nst_send_pages(ns->inner, sk,
+				      record->pieces + record->first,
+				      record->count - record->first,
+				      record->left,
+				      MSG_DONTWAIT | MSG_NOSIGNAL | flags);
 		if (sent <= 0)
 			break;
-		tx->pending_sent += sent;
+		nst_record_sent(record, sent);
 	}
-	if (tx->pending_sent == tx->pending_len)
+	if (!record->left)
 		nst_outq_pushed(&tx->outq, tcp_sk(sk)->write_seq,
 				tcp_sk(sk)->snd_una);
 	/* TCP lowers it itself when memory is short. */
@@ -77,18 +68,18 @@ static int nst_stream_push(struct nst_sock *ns, int flags)
 		WRITE_ONCE(sk->sk_sndbuf, sndbuf);
 	release_sock(sk);
 
-	if (tx->pending_sent < tx->pending_len && sent == -EAGAIN) {
+	if (record->left && sent == -EAGAIN) {
 		nst_stream_flush_later(ns);
 		return -EAGAIN;
 	}
-	nst_stream_drop_pending(tx);
+	nst_record_free(record);
 	return sent < 0 ? sent : 0;
 }
 
 /* Like nst_stream_push(), for whatever may be left of an earlier record. */
 int nst_stream_flush(struct nst_sock *ns)
 {
-	return ns->stream.tx.pending ? nst_stream_push(ns, 0) : 0;
+	return ns->stream.tx.record.count ? nst_stream_push(ns, 0) : 0;
 }
 
 /* The T that the direction's next record is chained to, if any (section 5). */
@@ -108,52 +99,38 @@ static const u8 *nst_stream_chain(struct nst_sock *ns, u32 *flags)
 }
 
 /*
- * Seals the @len bytes at @record + NST_HEADER_LEN, and makes the record the
- * pending one; frees it on failure. A counter that was used up without a record
- * to show for it ends the connection.
+ * Seals a record whose body the epoch's keys have been told of, and completes the pending
+ * one with it; frees that on failure. A counter that was used up without a record to show
+ * for it ends the connection.
  */
-static int nst_stream_seal(struct nst_sock *ns, u8 *record, size_t len,
-			   u32 flags)
+static int nst_stream_seal(struct nst_sock *ns, size_t len, u32 flags)
 {
 	struct nst_epoch *epoch = &ns->tx.epoch;
 	struct nst_stream_tx *tx = &ns->stream.tx;
-	const struct nst_suite *suite;
-	struct nst_header *hdr;
+	struct nst_header hdr;
 	const u8 *chain;
 	int err;
 
-	hdr = (struct nst_header *)record;
-	suite = nst_suite(epoch->params.cipher_id);
 	if (ns->stream.acceptor)
 		flags |= NST_FLAG_REPLY;
 	chain = nst_stream_chain(ns, &flags);
-	err = nst_epoch_seal(epoch, hdr, len, flags, chain,
-			     record + NST_HEADER_LEN);
+	err = nst_epoch_seal(epoch, &hdr, len, flags, chain);
 	if (err) {
-		kvfree(record);
+		nst_record_free(&tx->record);
 		nst_stream_fail(ns, -ECONNABORTED);
 		return -EPIPE;
 	}
 
-	memcpy(tx->last_token, hdr->token, NST_TOKEN_LEN);
+	*nst_record_header(&tx->record) = hdr;
+	memcpy(tx->last_token, hdr.token, NST_TOKEN_LEN);
 	if (!tx->sealed_any) {
-		memcpy(tx->first_token, hdr->token, NST_TOKEN_LEN);
+		memcpy(tx->first_token, hdr.token, NST_TOKEN_LEN);
 		/* Pairs with nst_stream_check(). */
 		smp_store_release(&tx->sealed_any, true);
 	}
-	tx->pending = record;
-	tx->pending_len = NST_HEADER_LEN + nst_suite_body_len(suite, len);
-	tx->pending_sent = 0;
 	tx->outq.sealed += len;
 	ns->tx.records++;
 	return 0;
-}
-
-/* A buffer for a record of @len bytes of plaintext in any suite. */
-static u8 *nst_stream_record_alloc(size_t len)
-{
-	return kvmalloc(NST_HEADER_LEN + len + NST_CBC_BLOCK_LEN,
-			GFP_KERNEL_ACCOUNT);
 }
 
 static int nst_stream_ready_epoch(struct nst_sock *ns)
@@ -170,7 +147,7 @@ static int nst_stream_ready_epoch(struct nst_sock *ns)
 int nst_stream_send_close(struct nst_sock *ns)
 {
 	struct nst_stream_tx *tx = &ns->stream.tx;
-	u8 *record;
+	size_t body_len;
 	int err;
 
 	err = nst_stream_flush(ns);
@@ -179,10 +156,14 @@ int nst_stream_send_close(struct nst_sock *ns)
 	err = nst_stream_ready_epoch(ns);
 	if (err)
 		return err;
-	record = nst_stream_record_alloc(0);
-	if (!record)
-		return -ENOMEM;
-	err = nst_stream_seal(ns, record, 0, NST_FLAG_CLOSE);
+	body_len = nst_suite_body_len(nst_suite(ns->tx.epoch.params.cipher_id),
+				      0);
+	err = nst_record_alloc(&tx->record, body_len);
+	if (err)
+		return err;
+	nst_keys_start(ns->tx.epoch.keys);
+	nst_record_body(&tx->record, body_len, ns->tx.epoch.keys, true);
+	err = nst_stream_seal(ns, 0, NST_FLAG_CLOSE);
 	if (err)
 		return err;
 	tx->closed = true;
@@ -244,25 +225,56 @@ static bool nst_stream_sendable(struct nst_sock *ns, u64 seen)
 	return nst_stream_room(sk);
 }
 
+/*
+ * Tells the keys where the body is: if that can be, the plaintext is sealed straight from
+ * the application's own pages, or from those that it splices. Pages come from them only
+ * once, so that what they change to meanwhile does not matter; in place is only sealed
+ * what nobody else can reach.
+ */
+static int nst_stream_take(struct nst_sock *ns, struct msghdr *msg, size_t len,
+			   size_t body_len, struct nst_pages *pages)
+{
+	struct nst_record *record = &ns->stream.tx.record;
+	struct nst_keys *keys = ns->tx.epoch.keys;
+	int err;
+
+	nst_keys_start(keys);
+	/* CBC's padding needs room of its own. */
+	if (len == body_len && len > NST_SMALL_MAX &&
+	    nst_pages_get(pages, &msg->msg_iter, len, keys, false)) {
+		nst_record_body(record, body_len, keys, false);
+		return 0;
+	}
+	nst_keys_start(keys);
+	err = nst_record_copy(record, &msg->msg_iter, len);
+	nst_record_body(record, body_len, keys, true);
+	return err;
+}
+
 /* One record of @len bytes from the application. */
 static int nst_stream_send_record(struct nst_sock *ns, struct msghdr *msg,
 				  size_t len, int flags)
 {
-	u8 *record;
+	struct nst_record *record = &ns->stream.tx.record;
+	struct nst_pages pages = { .count = 0 };
+	size_t body_len;
 	int err;
 
 	err = nst_stream_ready_epoch(ns);
 	if (err)
 		return err;
-	record = nst_stream_record_alloc(len);
-	if (!record)
-		return -ENOMEM;
-	if (!copy_from_iter_full(record + NST_HEADER_LEN, len,
-				 &msg->msg_iter)) {
-		kvfree(record);
-		return -EFAULT;
+	body_len = nst_suite_body_len(nst_suite(ns->tx.epoch.params.cipher_id),
+				      len);
+	err = nst_record_alloc(record, body_len);
+	if (err)
+		return err;
+	err = nst_stream_take(ns, msg, len, body_len, &pages);
+	if (err) {
+		nst_record_free(record);
+		return err;
 	}
-	err = nst_stream_seal(ns, record, len, 0);
+	err = nst_stream_seal(ns, len, 0);
+	nst_pages_put(&pages, false);
 	if (err)
 		return err;
 	err = nst_stream_push(ns, flags);
@@ -288,7 +300,7 @@ static int nst_stream_wait_sendable(struct nst_sock *ns, long *timeo)
 {
 	long wait;
 
-	if (!READ_ONCE(ns->stream.tx.pending) || !nst_stream_room(ns->sk))
+	if (!READ_ONCE(ns->stream.tx.record.count) || !nst_stream_room(ns->sk))
 		return nst_sock_wait(ns, nst_stream_sendable, 0, timeo);
 	/* There is room, and yet TCP did not take it all: memory is short. */
 	if (!*timeo)

@@ -389,7 +389,10 @@ static int nst_case_receive(struct kunit *test, struct nst_case_state *state,
 						&generation));
 	keys = nst_keys_derive(key, &params, nst_header_session_id(hdr));
 	KUNIT_ASSERT_NOT_ERR_OR_NULL(test, keys);
-	verdict = nst_keys_open(keys, hdr, NULL, bytes + NST_HEADER_LEN);
+	nst_keys_start(keys);
+	nst_keys_from_buffer(keys, bytes + NST_HEADER_LEN,
+			     event->bytes_len - NST_HEADER_LEN);
+	verdict = nst_keys_open(keys, hdr, NULL);
 	nst_keys_free(keys);
 	return verdict ?: nst_replay_accept(table, hdr, event->now, window);
 }

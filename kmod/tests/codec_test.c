@@ -91,7 +91,9 @@ static void nst_test_seals(struct kunit *test)
 	body = (u8 *)(hdr + 1);
 	if (r->plaintext_len)
 		memcpy(body, r->plaintext, r->plaintext_len);
-	KUNIT_ASSERT_EQ(test, 0, nst_keys_seal(keys, hdr, r->chain, body));
+	nst_keys_start(keys);
+	KUNIT_ASSERT_TRUE(test, nst_keys_from_buffer(keys, body, body_len));
+	KUNIT_ASSERT_EQ(test, 0, nst_keys_seal(keys, hdr, r->chain));
 	KUNIT_EXPECT_MEMEQ(test, (u8 *)hdr, r->record, r->record_len);
 }
 
@@ -99,8 +101,12 @@ static void nst_test_seals(struct kunit *test)
 static int nst_vector_open(struct nst_keys *keys, u8 *record, const u8 *chain)
 {
 	struct nst_header *hdr = (struct nst_header *)record;
+	const struct nst_suite *suite = nst_suite(hdr->cipher_id);
 
-	return nst_keys_open(keys, hdr, chain, record + NST_HEADER_LEN);
+	nst_keys_start(keys);
+	nst_keys_from_buffer(keys, record + NST_HEADER_LEN,
+			     nst_suite_body_len(suite, be16_to_cpu(hdr->transport_len)));
+	return nst_keys_open(keys, hdr, chain);
 }
 
 static void nst_test_opens(struct kunit *test)
