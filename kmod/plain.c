@@ -18,35 +18,42 @@
 static bool nst_plain_charge(struct nst_sock *ns, size_t size)
 {
 	struct sock *sk = ns->sk;
-	bool charged;
 
 	if (ns->transport == NST_DGRAM) {
 		atomic_add(size, &sk->sk_rmem_alloc);
 		return true;
 	}
-	lock_sock(sk);
-	charged = __sk_rmem_schedule(sk, size, false);
-	if (charged)
-		sk_mem_charge(sk, size);
-	release_sock(sk);
-	return charged;
+	if (!__sk_rmem_schedule(sk, size, false))
+		return false;
+	sk_mem_charge(sk, size);
+	return true;
 }
 
 static void nst_plain_uncharge(struct nst_sock *ns, size_t size)
 {
 	struct sock *sk = ns->sk;
 
-	if (ns->transport == NST_DGRAM) {
+	if (ns->transport == NST_DGRAM)
 		atomic_sub(size, &sk->sk_rmem_alloc);
-		return;
-	}
-	lock_sock(sk);
-	sk_mem_uncharge(sk, size);
-	release_sock(sk);
+	else
+		sk_mem_uncharge(sk, size);
 }
 
-/* Room for @len bytes; NULL if there is no memory for it. Under rx_lock. */
-struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len)
+/* A stream's accounts are kept under the socket's own lock. */
+static void nst_plain_lock(struct nst_sock *ns)
+{
+	if (ns->transport == NST_STREAM)
+		lock_sock(ns->sk);
+}
+
+static void nst_plain_unlock(struct nst_sock *ns)
+{
+	if (ns->transport == NST_STREAM)
+		release_sock(ns->sk);
+}
+
+/* nst_plain_alloc(), with a stream's socket locked. */
+struct nst_plain *nst_plain_alloc_locked(struct nst_sock *ns, size_t len)
 {
 	struct nst_plain *plain;
 	size_t size = struct_size(plain, data, len);
@@ -66,10 +73,30 @@ struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len)
 	return plain;
 }
 
-void nst_plain_free(struct nst_sock *ns, struct nst_plain *plain)
+void nst_plain_free_locked(struct nst_sock *ns, struct nst_plain *plain)
 {
 	if (!plain)
 		return;
 	nst_plain_uncharge(ns, plain->size);
 	kvfree(plain);
+}
+
+/* Room for @len bytes; NULL if there is no memory for it. Under rx_lock. */
+struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len)
+{
+	struct nst_plain *plain;
+
+	nst_plain_lock(ns);
+	plain = nst_plain_alloc_locked(ns, len);
+	nst_plain_unlock(ns);
+	return plain;
+}
+
+void nst_plain_free(struct nst_sock *ns, struct nst_plain *plain)
+{
+	if (!plain)
+		return;
+	nst_plain_lock(ns);
+	nst_plain_free_locked(ns, plain);
+	nst_plain_unlock(ns);
 }

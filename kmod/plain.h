@@ -27,5 +27,7 @@ struct nst_plain {
 
 struct nst_plain *nst_plain_alloc(struct nst_sock *ns, size_t len);
 void nst_plain_free(struct nst_sock *ns, struct nst_plain *plain);
+struct nst_plain *nst_plain_alloc_locked(struct nst_sock *ns, size_t len);
+void nst_plain_free_locked(struct nst_sock *ns, struct nst_plain *plain);
 
 #endif /* _NST_PLAIN_H */

@@ -50,6 +50,7 @@ struct nst_stream_rx {
 	/* The record that is coming in. */
 	struct nst_header	hdr;
 	size_t			received;	/* of header and body */
+	size_t			lacks;		/* in TCP's queue, to be whole; 0: anything helps */
 	bool			checked;	/* the header passed checks 2 to 12 */
 	size_t			body_len;
 	struct nst_plain	*body;

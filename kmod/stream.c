@@ -165,7 +165,7 @@ static bool nst_stream_unread(struct nst_sock *ns)
 	bool unread;
 
 	mutex_lock(&ns->rx_lock);
-	unread = rx->plain_len || rx->received;
+	unread = rx->plain_len || rx->received || rx->lacks;
 	mutex_unlock(&ns->rx_lock);
 	return unread;
 }

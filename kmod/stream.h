@@ -39,16 +39,30 @@ int nst_stream_flush(struct nst_sock *ns);
 int nst_stream_send_close(struct nst_sock *ns);
 void nst_stream_tx_reset(struct nst_sock *ns);
 
+/* Where plaintext may go at once, if nothing is to be read before it. */
+struct nst_reader {
+	struct iov_iter	*iter;
+	size_t		room;
+	size_t		done;
+};
+
 /* stream_rx.c */
-int nst_stream_fill(struct nst_sock *ns);
+int nst_stream_fill(struct nst_sock *ns, struct nst_reader *reader);
+void nst_stream_note(struct nst_sock *ns, const struct nst_header *hdr);
+void nst_stream_keep(struct nst_stream_rx *rx, struct nst_plain *plain);
 void nst_stream_fill_to(struct nst_sock *ns, size_t want);
 void nst_stream_rx_reset(struct nst_sock *ns);
 
 /* stream_cmsg.c */
 int nst_stream_check_cmsgs(struct sock *sk, struct msghdr *msg);
+bool nst_stream_tells_time(const struct sock *sk);
 size_t nst_stream_stamp(struct nst_sock *ns, size_t len);
 void nst_stream_put_cmsgs(struct nst_sock *ns, struct msghdr *msg,
 			  const struct nst_stamp *stamp);
+
+/* stream_direct.c */
+bool nst_stream_look(const struct nst_sock *ns);
+int nst_stream_open_queued(struct nst_sock *ns, struct nst_reader *reader);
 
 /* stream_recv.c */
 int nst_stream_recvmsg(struct socket *sock, struct msghdr *msg, size_t len,

@@ -31,7 +31,7 @@ int nst_stream_check_cmsgs(struct sock *sk, struct msghdr *msg)
 }
 
 /* Whether the application may be told when data came. */
-static bool nst_stream_tells_time(const struct sock *sk)
+bool nst_stream_tells_time(const struct sock *sk)
 {
 	return sock_flag(sk, SOCK_RCVTSTAMP) ||
 	       READ_ONCE(sk->sk_tsflags) & (SOF_TIMESTAMPING_SOFTWARE |

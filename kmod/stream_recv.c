@@ -12,14 +12,9 @@
 static bool nst_stream_receivable(struct nst_sock *ns, u64 seen)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
-	struct sock *sk = ns->sk;
 
-	return !skb_queue_empty_lockless(&sk->sk_receive_queue) ||
-	       READ_ONCE(sk->sk_err) ||
-	       READ_ONCE(sk->sk_shutdown) & RCV_SHUTDOWN ||
-	       inet_sk_state_load(sk) == TCP_CLOSE ||
-	       READ_ONCE(rx->opened) != seen || READ_ONCE(rx->closed) ||
-	       READ_ONCE(rx->error);
+	return nst_stream_look(ns) || READ_ONCE(rx->opened) != seen ||
+	       READ_ONCE(rx->closed) || READ_ONCE(rx->error);
 }
 
 /* The plaintext @pos bytes after the first unread one, at *@offset; or NULL. */
@@ -77,6 +72,22 @@ static void nst_stream_copied(struct nst_reading *reading,
 		reading->stamp = plain->stamp;
 }
 
+/* Opens a record, and hands out its plaintext if it is to be read there and then. */
+static int nst_stream_fill_for(struct nst_sock *ns, struct nst_reading *reading)
+{
+	struct nst_reader reader = {
+		.iter = &reading->msg->msg_iter,
+		.room = reading->len - reading->copied,
+	};
+	int ret;
+
+	if (reading->flags & (MSG_PEEK | MSG_TRUNC))
+		return nst_stream_fill(ns, NULL);
+	ret = nst_stream_fill(ns, &reader);
+	reading->copied += reader.done;
+	return ret;
+}
+
 /*
  * Copies what can be had without waiting. Returns 1 if there is nothing to wait for:
  * all that was asked for, or the end of file; 0 if there is; or a negative error.
@@ -98,9 +109,11 @@ static int nst_stream_copy(struct nst_sock *ns, struct nst_reading *reading)
 			/* Peeking must not pile up all that the peer sends. */
 			if (rx->plain_size >= READ_ONCE(ns->sk->sk_rcvbuf))
 				return reading->copied ? 1 : -EAGAIN;
-			ret = nst_stream_fill(ns);
+			ret = nst_stream_fill_for(ns, reading);
 			if (ret < 0)
 				return ret;
+			if (ret > 0 && reading->copied == reading->len)
+				return 1;
 			if (!ret || rx->closed)
 				break;
 			continue;

@@ -212,27 +212,43 @@ static int nst_stream_open(struct nst_sock *ns, struct nst_keys **fresh)
 	return verdict;
 }
 
+/* Counts an accepted record, and makes it the one that the next is checked against. */
+void nst_stream_note(struct nst_sock *ns, const struct nst_header *hdr)
+{
+	struct nst_previous *prev = &ns->stream.rx.state.prev;
+
+	nst_sock_count(ns, NST_OK);
+	prev->valid = true;
+	prev->session_id = nst_header_session_id(hdr);
+	prev->counter = nst_header_counter(hdr);
+	prev->params = nst_header_params(hdr);
+	memcpy(prev->token, hdr->token, NST_TOKEN_LEN);
+}
+
+/* Has it wait to be read. */
+void nst_stream_keep(struct nst_stream_rx *rx, struct nst_plain *plain)
+{
+	WRITE_ONCE(rx->plain_len, rx->plain_len + plain->len);
+	WRITE_ONCE(rx->opened, rx->opened + plain->len);
+	rx->plain_size += plain->size;
+	list_add_tail(&plain->list, &rx->plain);
+}
+
 static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
-	struct nst_previous *prev = &rx->state.prev;
 
-	nst_sock_count(ns, NST_OK);
 	if (fresh) {
 		nst_keys_free(rx->keys);
 		rx->keys = fresh;
 	}
-	if (!prev->valid) {
+	if (!rx->state.prev.valid) {
 		memcpy(rx->first_token, rx->hdr.token, NST_TOKEN_LEN);
 		/* Pairs with nst_stream_chain(). */
 		smp_store_release(&rx->accepted_any, true);
 		nst_stream_unwatch(ns);
 	}
-	prev->valid = true;
-	prev->session_id = nst_header_session_id(&rx->hdr);
-	prev->counter = nst_header_counter(&rx->hdr);
-	prev->params = nst_header_params(&rx->hdr);
-	memcpy(prev->token, rx->hdr.token, NST_TOKEN_LEN);
+	nst_stream_note(ns, &rx->hdr);
 
 	if (be32_to_cpu(rx->hdr.flags) & NST_FLAG_CLOSE) {
 		WRITE_ONCE(rx->closed, true);
@@ -240,10 +256,7 @@ static void nst_stream_accepted(struct nst_sock *ns, struct nst_keys *fresh)
 	} else {
 		rx->body->len = be16_to_cpu(rx->hdr.transport_len);
 		rx->body->stamp = rx->stamp;
-		WRITE_ONCE(rx->plain_len, rx->plain_len + rx->body->len);
-		WRITE_ONCE(rx->opened, rx->opened + rx->body->len);
-		rx->plain_size += rx->body->size;
-		list_add_tail(&rx->body->list, &rx->plain);
+		nst_stream_keep(rx, rx->body);
 		rx->body = NULL;
 	}
 	nst_stream_drop_record(ns);
@@ -292,13 +305,14 @@ static int nst_stream_take_header(struct nst_sock *ns)
 /**
  * nst_stream_fill() - open the next record, if all of it has come
  * @ns: the socket, with rx_lock held
+ * @reader: who may take the plaintext at once, or NULL
  *
  * What comes of it shows in rx: plaintext, closed, or error.
  *
  * Return: 1 if a record was opened, 0 if there is nothing to be had yet or any
  * more, or a negative error that need not stand for good.
  */
-int nst_stream_fill(struct nst_sock *ns)
+int nst_stream_fill(struct nst_sock *ns, struct nst_reader *reader)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	struct nst_keys *fresh = NULL;
@@ -314,6 +328,11 @@ int nst_stream_fill(struct nst_sock *ns)
 	if (rx->closed) {
 		nst_stream_discard(ns);
 		return 0;
+	}
+	if (rx->keys && !rx->received) {
+		ret = nst_stream_open_queued(ns, reader);
+		if (ret != -ENODATA)
+			return ret;
 	}
 	ret = nst_stream_take_header(ns);
 	if (ret <= 0)
@@ -354,6 +373,6 @@ void nst_stream_fill_to(struct nst_sock *ns, size_t want)
 	while (ret > 0 && rx->plain_len < want &&
 	       (!rx->plain_len ||
 		rx->plain_size < READ_ONCE(ns->sk->sk_rcvbuf)))
-		ret = nst_stream_fill(ns);
+		ret = nst_stream_fill(ns, NULL);
 	rx->unasked = false;
 }
