@@ -27,7 +27,7 @@ class Taken(NamedTuple):
     Attributes:
         total: how many.
         fresh: how many of them have not been seen before in this boot.
-        edges: which they are; `None` if none is fresh.
+        edges: which they are; `None` if none is fresh and nobody wants the others.
     """
 
     total: int
@@ -44,16 +44,20 @@ class Probe:
         self._control = control
         self._timeout = timeout
 
-    def edges(self) -> Taken:
+    def edges(self, *, anyway: bool = False) -> Taken:
         """The edges taken since the last time; the module has to be built with `EDGES`.
+
+        They are told `anyway`, or only if one of them is fresh.
 
         Raises:
             TargetSilent: no reply in time.
             TargetRefused: the module has no map of edges.
         """
-        reply = accepted(self._client.ask(Op.EDGES, timeout=self._timeout), "reading the edges")
-        total, fresh = (int(word) for word in reply.text.split())
-        edges = unpack_edges(self._read(total * _EDGE_BYTES)) if fresh else None
+        reply = self._client.ask(Op.EDGES, timeout=self._timeout, value=int(anyway))
+        text = accepted(reply, "reading the edges").text
+        total, fresh = (int(word) for word in text.split())
+        told = fresh or anyway
+        edges = unpack_edges(self._read(total * _EDGE_BYTES)) if told else None
         return Taken(total, fresh, edges)
 
     def see(self, edges: Iterable[int]) -> None:
@@ -69,6 +73,8 @@ class Probe:
 
     def gcov(self) -> dict[str, bytes]:
         """gcov's data files by their paths; the module has to be built with `GCOV`.
+
+        It is unloaded, and the target program ends.
 
         Raises:
             TargetSilent: no reply in time.

@@ -9,6 +9,7 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/mman.h>
+#include <sys/syscall.h>
 #include <unistd.h>
 
 #include "measure.h"
@@ -129,6 +130,10 @@ void gcov_write(void)
 {
 	const uint8_t end[2] = { 0, 0 };
 
+	/* Sockets and files of /proc hold the module; its data outlive it. */
+	close_range(STDERR_FILENO + 1, ~0U, 0);
+	if (syscall(SYS_delete_module, "nst", O_NONBLOCK))
+		fprintf(stderr, "nst-target: the module stays: %s\n", strerror(errno));
 	nftw(GCOV_PATH, gcov_put, OPEN_DIRS, FTW_PHYS);
 	put(end, sizeof(end));
 }

@@ -27,8 +27,9 @@ void edges_write(void);
 void edges_seen(const char *data, size_t length);
 
 /*
- * Write all of gcov's data files: length of the path (2), path, length (4), contents;
- * a path of length 0 is the end.
+ * Close all files but the standard ones, have the module unloaded, which is a part of it
+ * as well, and write all of gcov's data files: length of the path (2), path, length (4),
+ * contents; a path of length 0 is the end.
  */
 void gcov_write(void);
 

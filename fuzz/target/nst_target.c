@@ -49,9 +49,9 @@ enum op {
 	OP_LOOK = 11, /* no more than before every other one */
 	OP_API = 12,  /* data is struct api; family 0 is that connection, 4 and 6 datagrams */
 	/* what of the module's code has run, see measure.h */
-	OP_EDGES = 32,	    /* text: how many edges were taken, and how many are fresh */
+	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
-	OP_GCOV = 34,
+	OP_GCOV = 34,	    /* and then end */
 };
 
 struct request {
@@ -372,10 +372,12 @@ static void serve(int control)
 	reply.taint = htobe64(strtoull(taint, NULL, 10));
 	sendto(control, &reply, offsetof(struct reply, data) + text, 0, (void *)&peer,
 	       peer_length);
-	if (edges.fresh)
+	if (request->op == OP_EDGES && (edges.fresh || request->value))
 		edges_write();
-	else if (request->op == OP_GCOV)
+	if (request->op == OP_GCOV) {
 		gcov_write();
+		exit(0);
+	}
 	free(request);
 }
 

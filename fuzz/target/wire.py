@@ -48,11 +48,11 @@ class Op(IntEnum):
     """The data are a call (`fuzz/api.py`), the family is its socket."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
-    never seen before. If there are any, all follow on the control channel."""
+    never seen before. All follow on the control channel if any is new, or the value is not 0."""
     EDGES_SEEN = 33
     """Hold the edges in the data for seen."""
     GCOV = 34
-    """Send gcov's data files over the control channel."""
+    """Unload the module, send gcov's data files over the control channel, and end."""
 
 
 CALLS = {
