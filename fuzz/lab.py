@@ -7,14 +7,15 @@ import contextlib
 import itertools
 import time
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
 from fuzz.api import SENDING
+from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
-from fuzz.coverage.guest import Probe
+from fuzz.coverage.guest import Probe, Taken
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import TargetGuest
 from fuzz.net.connection import Connection, Refused
@@ -77,6 +78,7 @@ class Execution:
         seen: what the module made of it.
         difference: `None` if they agree.
         strict: only one outcome was right.
+        taken: the edges of the module's code that it took, if anybody wants to know.
     """
 
     moment: Moment
@@ -84,6 +86,7 @@ class Execution:
     seen: Observation
     difference: Difference | None
     strict: bool
+    taken: Taken | None = None
 
 
 def _sent_on(connection: Connection, step: Step) -> list[bytes]:
@@ -139,13 +142,17 @@ class Lab:
         workdir: Path,
         tables: TableSizes = AS_SHIPPED,
         gcov: Path | None = None,
+        keeper: Keeper | None = None,
         echo: int | None = None,
     ) -> None:
         """Describe it; `with` boots the guest.
 
-        `gcov` is where to keep which lines ran, of a module built with `GCOV`. `echo` is a port
-        of the host's loopback, which leads to a service in the guest that returns what it gets.
+        `gcov` is where to keep which lines ran, of a module built with `GCOV`. With a
+        `keeper`, whose module is built with `EDGES`, it is known which edges each case took.
+        `echo` is a port of the host's loopback, which leads to a service in the guest that
+        returns what it gets.
         """
+        self._keeper = keeper
         self._gcov = gcov
         self.keybox = KeyBox.load(keybox)
         self.guest = TargetGuest(
@@ -235,6 +242,9 @@ class Lab:
         self._counters = self._note(reply)
         self._module_states = Observation.between(self._counters, self._counters, ()).states
         self._taint = reply.taint
+        if self._keeper is not None:
+            self.probe.see(self._keeper.known)
+            self.probe.edges()
         self.reports.skip()
 
     @property
@@ -340,6 +350,8 @@ class Lab:
             if opened:
                 for family in (4, 6):
                     self._dialler.prepare(family)
+            if self._keeper is not None:
+                execution = replace(execution, taken=self.probe.edges())
         except _LOSSES as error:
             raise Lost(str(error)) from None
         self._counters = counters

@@ -64,7 +64,8 @@ ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
 CALLS_ON_KEPT = frozenset({Action.RECEIVE, Action.SEND, Action.SHUTDOWN, Action.CLOSE, Action.LOOK})
 """What the application does with the connection that it keeps."""
 
-_FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.PACKET, Action.ACCEPT})
+FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.PACKET, Action.ACCEPT})
+"""What has an IP version for its argument."""
 
 
 class Step(NamedTuple):
@@ -159,7 +160,7 @@ def patch(offset: int, mask: int) -> bytes:
 def described(step: Step) -> str:
     """A step in words, with the beginning of its data."""
     words = step.action.name.lower()
-    if step.action in _FAMILY:
+    if step.action in FAMILY:
         words += f" IPv{step.argument}"
     elif step.action is Action.SHUTDOWN:
         words += f" {step.argument}"

@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.dgram import DGRAM_RECORD
 from fuzz.campaigns.dgram_ip import DGRAM_IP
@@ -13,6 +15,8 @@ from fuzz.campaigns.send_api import SEND_API
 from fuzz.campaigns.stream import STREAM_RECORD
 from fuzz.campaigns.stream_lifecycle import STREAM_LIFECYCLE
 from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
+from fuzz.corpus.mutants import NAME, mutants
+from fuzz.corpus.run import start_of
 from fuzz.errors import UserError
 
 CAMPAIGNS = {
@@ -31,9 +35,16 @@ CAMPAIGNS = {
 }
 
 
-def campaign(name: str) -> Campaign:
-    """The campaign of a name; UserError if there is none."""
+MUTANTS = NAME
+"""The campaign that needs a corpus to start from; not one of the others."""
+
+
+def campaign(name: str, run: Path | None = None) -> Campaign:
+    """The campaign of a name, in a run that may have a corpus; UserError if there is none."""
+    if name == MUTANTS:
+        return mutants(None if run is None else start_of(run))
     try:
         return CAMPAIGNS[name]
     except KeyError:
-        raise UserError(f"no campaign {name!r}; known: {', '.join(CAMPAIGNS)}") from None
+        known = ", ".join((*CAMPAIGNS, MUTANTS))
+        raise UserError(f"no campaign {name!r}; known: {known}") from None

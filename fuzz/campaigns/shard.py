@@ -22,7 +22,9 @@ from fuzz.campaigns.plan import Plan, Planned
 from fuzz.campaigns.progress import Limits, Past, Progress, Shard, Watcher
 from fuzz.campaigns.schedule import Task
 from fuzz.campaigns.session import context_of
-from fuzz.campaigns.values import CaseValues, canonical
+from fuzz.campaigns.values import NOW, CaseValues, canonical
+from fuzz.corpus.keeper import Keeper
+from fuzz.corpus.run import keeper_of
 from fuzz.coverage import kept
 from fuzz.finding import FindingKind
 from fuzz.guest.errors import GuestError
@@ -48,6 +50,8 @@ class _Case:
 
     planned: Planned
     script: bytes
+    now: int
+    """The time that its records were sealed for, ns since 1970."""
     current: Current
     flight: Flight | None = None
 
@@ -86,11 +90,13 @@ class ShardRun:
         limits: Limits,
         watcher: Watcher,
         past: Past,
+        keeper: Keeper | None = None,
     ) -> None:
         """`lab` has been started; `past` is what an earlier run of the shard has done."""
         self._store = store
         self._shard = shard
         self._lab = lab
+        self._keeper = keeper
         self._seed = f"{seed}|{campaign.name}"
         self._limits = limits
         self._watcher = watcher
@@ -159,7 +165,7 @@ class ShardRun:
             f"{self._seed}|{planned.name}", self._kids, self._lab.now(), self._lab.creation
         )
         script: bytes = planned.request.render(context_of(planned, values))
-        return _Case(planned, script, Current(planned.name, 0))
+        return _Case(planned, script, values[NOW], Current(planned.name, 0))
 
     def _canonical_bytes(self, planned: Planned) -> bytes:
         name: str = planned.request.name
@@ -259,6 +265,8 @@ class ShardRun:
             progress.authenticated += authenticated
             for (_, verdict), count in counted.items():
                 progress.verdicts[verdict] += count
+            if self._keeper is not None and current.execution.taken is not None:
+                self._keeper.look(current.execution.taken, case.script, case.now)
         progress.cases += 1
         if current.finding and self._store.add_finding(
             self._campaign, current.number, current.finding
@@ -288,7 +296,8 @@ def run_shard(
         GuestError: a guest does not come up.
     """
     shard = task.shard
-    campaign = campaign_of(shard.campaign)
+    campaign = campaign_of(shard.campaign, store.path)
+    keeper = keeper_of(store.path, module, KeyBox.load(store.path / KEYBOX))
     lab = Lab(
         kernel,
         module=module,
@@ -296,12 +305,13 @@ def run_shard(
         workdir=store.path / shard.folder,
         tables=campaign.tables,
         gcov=kept.folder_of(store.path, campaign.name),
+        keeper=keeper,
     )
     watcher.booting(shard, again=False)
     with lab:
         run_ = ShardRun(
             store, campaign, shard, lab, oracles=partial(oracles_of, lab),
-            seed=seed, limits=task.limits, watcher=watcher, past=task.past,
+            seed=seed, limits=task.limits, watcher=watcher, past=task.past, keeper=keeper,
         )  # fmt: skip
         run_.run()
     return run_.progress

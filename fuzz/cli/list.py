@@ -9,14 +9,14 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from fuzz.campaigns.catalogue import CAMPAIGNS
+from fuzz.campaigns.catalogue import CAMPAIGNS, MUTANTS, campaign
 
 
 @click.command(epilog="Examples: nst-fuzz list | nst-fuzz list --json")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(as_json: bool) -> None:
     """List the campaigns, what they do and which verdicts they reach."""
-    campaigns = list(CAMPAIGNS.values())
+    campaigns = [*CAMPAIGNS.values(), campaign(MUTANTS)]
     if as_json:
         click.echo(
             json.dumps(
@@ -29,6 +29,6 @@ def command(as_json: bool) -> None:
         )
         return
     table = Table("campaign", "what it does", "verdicts it reaches", box=None, padding=(0, 2, 1, 0))
-    for campaign in campaigns:
-        table.add_row(campaign.name, campaign.summary, " ".join(campaign.reaches))
+    for one in campaigns:
+        table.add_row(one.name, one.summary, " ".join(one.reaches))
     Console().print(table)

@@ -59,7 +59,7 @@ def command(
         limits = Limits(
             cases or limits.cases, seconds or limits.seconds, max_findings or limits.findings
         )
-        campaigns = [campaign(name) for name in names]
+        campaigns = [campaign(name, run) for name in names]
         chosen = kernel.find(meta["kernel_name"])
         interrupted = go(
             store, campaigns, chosen, run / MODULE, limits,

@@ -13,15 +13,17 @@ from pathlib import Path
 
 import click
 
-from fuzz.campaigns.catalogue import CAMPAIGNS, campaign
+from fuzz.campaigns.catalogue import CAMPAIGNS, MUTANTS, campaign
 from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
+from fuzz.corpus.entry import Corpus
+from fuzz.corpus.run import begin
 from fuzz.coverage import kept
 from fuzz.errors import UserError
 from fuzz.guest import kernel
 from fuzz.guest.kernel import Kernel
-from fuzz.guest.module import GCOV, SOURCE, build_module
+from fuzz.guest.module import EDGES, GCOV, SOURCE, build_module
 from fuzz.store import Store
 
 _DEFAULT_CASES = 1000
@@ -86,6 +88,11 @@ _DEFAULT_CASES = 1000
     "--coverage", is_flag=True,
     help="Measure which lines of the module run, for `nst-fuzz coverage`.",
 )  # fmt: skip
+@click.option(
+    "--corpus", type=click.Path(file_okay=False, path_type=Path), metavar="DIR",
+    help="Keep cases that take new edges in DIR, and have the campaign mutants change those"
+    " that are there already.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")  # fmt: skip
 def command(
     names: tuple[str, ...],
@@ -100,6 +107,7 @@ def command(
     output: Path | None,
     module_path: Path | None,
     coverage: bool,
+    corpus: Path | None,
     as_json: bool,
 ) -> None:
     """Run campaigns (all, if none is named) and print a summary.
@@ -109,19 +117,23 @@ def command(
     with 130 after Ctrl-C; what ran until then is summarized all the same, and
     `nst-fuzz resume` goes on with it.
     """
-    if scheduler is not None and coverage:
-        raise click.UsageError("--coverage is measured in guests of this machine: no --scheduler")
+    if scheduler is not None and (coverage or corpus is not None):
+        raise click.UsageError("--coverage and --corpus are for guests of this machine alone")
     if all_ and names:
         raise click.UsageError("--all runs every campaign: name none")
-    campaigns = [campaign(name) for name in dict.fromkeys(names)] or list(CAMPAIGNS.values())
+    path = output or _fresh_path()
+    campaigns = [campaign(name, path) for name in dict.fromkeys(names)]
+    campaigns = campaigns or [*CAMPAIGNS.values()]
+    if corpus is not None and not names and Corpus(corpus).cases():
+        campaigns.append(campaign(MUTANTS, path))
     if cases is None and seconds is None:
         cases = _DEFAULT_CASES
     seed = secrets.token_hex(4) if seed is None else seed
     chosen = kernel.find(kernel_name)
     if coverage:
         kept.check_kernel(chosen)
-    module = _module(chosen, module_path, [GCOV] if coverage else [])
-    path = output or _fresh_path()
+    switches = [*([GCOV] if coverage else []), *([EDGES] if corpus is not None else [])]
+    module = _module(chosen, module_path, switches)
     limits = Limits(cases, seconds, max_findings)
     with Store.create(
         path, seed=seed, kernel=f"{chosen.name} ({chosen.release})", kernel_name=chosen.name,
@@ -130,6 +142,8 @@ def command(
     ) as store:  # fmt: skip
         if coverage:
             kept.keep_build(module, chosen, path)
+        if corpus is not None:
+            begin(path, corpus)
         interrupted = go(
             store,
             campaigns,

@@ -74,6 +74,11 @@ class Arrival:
         self.fragmented = False
         self._doomed = False
 
+    @property
+    def waiting(self) -> bool:
+        """Whether fragments wait for others, with which they would make a datagram."""
+        return bool(self._waiting)
+
     def packet(self, family: int, data: bytes) -> list[Arrived]:
         """What comes because of one packet: one datagram or none."""
         self._doomed = False
