@@ -260,3 +260,28 @@ def test_installed_it_needs_no_option(tmp_path, monkeypatch, talk, keybox):
     left = [path for path in (tmp_path / "home").rglob("*nst*") if path.is_file()]
     assert left == []
     assert shutil.which("tshark")
+
+
+def test_records_kept_as_headers_are_told_like_others(tmp_path):
+    """Without a key box the second record of a direction, and all later ones, are kept so."""
+    capture = Capture()
+    connection = Connection(capture).open()
+    client, server = stream_sender(Role.INITIATOR), stream_sender(Role.ACCEPTOR)
+    sent = []
+    for number in range(4):
+        for to_server, sender in ((True, client), (False, server)):
+            connection.send(to_server, sender.seal(b"x" * (number + 1), now=capture.now))
+            sent.append("" if to_server else "\t")
+    file = capture.write(tmp_path / "stream.pcap")
+    in_frames = zip(sent, frames(file, "nst.verdict"), strict=True)
+    _, *lines = tshark(file, "-q", "-z", "nst,follow,0").rstrip("\n").splitlines()
+    assert lines == [f"{indent}[unverified, frame {frame}]" for indent, frame in in_frames]
+    assert "    ->        4 records" in tshark(file, "-q", "-z", "nst,stat")
+    told = ["-e", "nst.counter", "-e", "nst.note", "-e", "nst.stream", "-e", "nst.epoch"]
+    for passes in ([], ["-2"]):
+        out = tshark(file, *passes, "-Y", "nst.verdict", "-T", "fields", *told)
+        rows = [line.split("\t") for line in out.splitlines()]
+        assert [(row[0], row[2], row[3]) for row in rows] == [
+            (str(n // 2), "0", str(n % 2)) for n in range(8)
+        ]
+        assert {row[1] for row in rows} == {"no key box"}
