@@ -16,6 +16,8 @@ class FindingKind(StrEnum):
     """The guest or its target no longer answers."""
     DISAGREEMENT = "disagreement"
     """Module and model differ."""
+    LEAK = "leak"
+    """Batch after batch of cases leaves something behind; the case is the last of them."""
 
 
 @dataclass(frozen=True)

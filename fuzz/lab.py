@@ -28,6 +28,7 @@ from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
+from fuzz.oracles.leaks import Holdings
 from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of, token_of
@@ -45,7 +46,13 @@ from fuzz.script import (
 from fuzz.stations import GUEST, HOST
 from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
-from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetClient, TargetSilent
+from fuzz.target.client import (
+    CONTROL_PORT,
+    ECHO_PORT,
+    TargetClient,
+    TargetRefused,
+    TargetSilent,
+)
 from fuzz.target.wire import CALLS, Item, Kind, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
@@ -294,6 +301,18 @@ class Lab:
         tables = (self._shadow.receiver.stream_table, self._shadow.receiver.dgram_table)
         full = any(t.size is not None and len(t.entries) + 64 > t.size for t in tables)
         return full and self._model_states != self._module_states
+
+    def holdings(self) -> Holdings:
+        """What the guest's kernel holds between cases.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
+        try:
+            text = self._client.holdings(ANSWER_SECONDS)
+            return Holdings.parse(text, self._note(self._ask(())))
+        except (TargetRefused, *_LOSSES) as error:
+            raise Lost(str(error)) from None
 
     def execute(self, script: bytes) -> Execution:
         """Carry out a case.

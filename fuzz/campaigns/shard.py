@@ -26,12 +26,13 @@ from fuzz.campaigns.values import NOW, CaseValues, canonical
 from fuzz.corpus.keeper import Keeper
 from fuzz.corpus.run import keeper_of
 from fuzz.coverage import kept
-from fuzz.finding import FindingKind
+from fuzz.finding import Finding, FindingKind
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Execution, Flight, Lab, Lost
 from fuzz.oracles.monitors import Current, Oracle, oracles_of
 from fuzz.store import KEYBOX, Store
+from fuzz.triage import outside
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
@@ -138,6 +139,7 @@ class ShardRun:
                     self._write_down(flying)
                 flying = ready
                 if flying is None:
+                    self._conclude()
                     return
         finally:
             self._store.time_campaign(self._campaign, self._seconds(), self._shard.number)
@@ -268,19 +270,35 @@ class ShardRun:
             if self._keeper is not None and current.execution.taken is not None:
                 self._keeper.look(current.execution.taken, case.script, case.now)
         progress.cases += 1
-        if current.finding and self._store.add_finding(
-            self._campaign, current.number, current.finding
-        ):
-            progress.findings += 1
-            self._watcher.found(self._shard, current.finding, current.number)
+        if current.finding:
+            self._found(current.finding, current.number)
         progress.seconds = self._seconds()
         if progress.seconds - self._noted >= _NOTE_SECONDS:
             self._noted = progress.seconds
             self._store.time_campaign(self._campaign, progress.seconds, self._shard.number)
         self._watcher.progress(self._shard, progress)
 
+    def _conclude(self) -> None:
+        """Look once more for what only shows in all cases together; the last one stands for it."""
+        if self._current.lost or self._current.finding:
+            return  # there may be no guest to ask
+        for oracle in self._oracles:
+            try:
+                finding = oracle.conclude()
+            except Lost as error:
+                finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
+            if finding is not None:
+                self._found(finding, self._current.number)
+
+    def _found(self, finding: Finding, case: int) -> None:
+        if self._store.add_finding(self._campaign, case, finding):
+            self.progress.findings += 1
+            self._watcher.found(self._shard, finding, case)
+
     def _hold_against(self, planned: Planned, kind: FindingKind) -> None:
         """Drop from the plan what has shown findings often enough."""
+        if kind is FindingKind.LEAK:
+            return  # it tells of batches of cases, not of this one
         self._blame.update(planned.elements)
         if kind is not FindingKind.DISAGREEMENT:
             self._blame.update(planned.leaves)  # every one costs the boot of a guest

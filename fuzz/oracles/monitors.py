@@ -11,11 +11,14 @@ from typing import Any
 from boofuzz import BaseMonitor
 
 from fuzz.finding import Finding, FindingKind
-from fuzz.lab import Execution, Lab
+from fuzz.lab import Execution, Lab, Lost
 from fuzz.oracles import console
+from fuzz.oracles.leaks import BATCH, WARM_UP, Holdings, leak_in
 from fuzz.triage import outside
 
 _REPORT_SECONDS = 5.0
+_LATE_SECONDS = 6.0
+"""What the kernel frees in batches (kfree_rcu) may wait so long."""
 
 
 @dataclass
@@ -60,6 +63,14 @@ class Oracle(BaseMonitor):  # type: ignore[misc]
     def judge(self, case: Current) -> Finding | None:
         """What it finds."""
         raise NotImplementedError
+
+    def conclude(self) -> Finding | None:
+        """What it finds when there are no more cases.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
+        return None
 
 
 class ConsoleOracle(Oracle):
@@ -119,6 +130,55 @@ class VerdictOracle(Oracle):
         return Finding(FindingKind.DISAGREEMENT, difference.signature, difference.text)
 
 
+class LeakOracle(Oracle):
+    """Nothing grows from batch to batch."""
+
+    def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
+        super().__init__(current)
+        self._lab = lab
+        self._cases = 0
+        self._boot = 0
+        self._readings: list[Holdings] = []
+
+    def judge(self, case: Current) -> Finding | None:
+        """A finding at the end of a batch if it left behind as much as the one before."""
+        if case.lost:
+            return None
+        if self._boot != self._lab.boots:
+            self._boot, self._cases, self._readings = self._lab.boots, 0, []
+        self._cases += 1
+        if self._cases < WARM_UP or (self._cases - WARM_UP) % BATCH:
+            return None
+        try:
+            return self._read()
+        except Lost as error:
+            case.lost = str(error)
+            return Finding(FindingKind.HANG, outside.LOST_CONNECTION, case.lost)
+
+    def conclude(self) -> Finding | None:
+        """A finding if the last batch, which may be a short one, shows a leak."""
+        return self._read() if self._readings and self._boot == self._lab.boots else None
+
+    def _read(self) -> Finding | None:
+        """Take a reading, and a second one for what is only late."""
+        self._readings.append(self._lab.holdings())
+        if leak_in(self._readings) is None:
+            return None
+        time.sleep(_LATE_SECONDS)
+        self._readings[-1] = self._lab.holdings()
+        leak = leak_in(self._readings)
+        if leak is None:
+            return None
+        grown = " and ".join(map(str, leak.grown))
+        detail = f"{leak.name}: {grown} more with the last batches of {BATCH} cases at most"
+        return Finding(FindingKind.LEAK, f"{leak.name} grows", detail)
+
+
 def oracles_of(lab: Lab, current: Callable[[], Current]) -> list[Oracle]:
     """All oracles of a lab, in the order in which they are asked."""
-    return [ConsoleOracle(current, lab), LivenessOracle(current, lab), VerdictOracle(current)]
+    return [
+        ConsoleOracle(current, lab),
+        LivenessOracle(current, lab),
+        VerdictOracle(current),
+        LeakOracle(current, lab),
+    ]

@@ -111,6 +111,16 @@ class TargetClient:
         reply = self.ask(Op.WRITE, path.encode() + b"\0" + contents, timeout=timeout)
         accepted(reply, f"writing {path}")
 
+    def holdings(self, timeout: float) -> str:
+        """What the kernel holds, when all that is being freed is free: lines of name and number.
+
+        Raises:
+            TargetSilent: no reply in time.
+            TargetRefused: the kernel does not tell.
+        """
+        reply = self.ask(Op.HOLDINGS, timeout=timeout)
+        return accepted(reply, "counting slab objects").text
+
     def set_clock(self, ns: int, timeout: float) -> None:
         """Set the guest's real-time clock, ns since 1970.
 

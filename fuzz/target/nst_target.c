@@ -52,6 +52,7 @@ enum op {
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
 	OP_GCOV = 34,	    /* and then end */
+	OP_HOLDINGS = 35,   /* text: what the kernel holds, see holdings.c */
 };
 
 struct request {
@@ -342,6 +343,9 @@ static void serve(int control)
 		break;
 	case OP_READ:
 		error = read_file(request->data, reply.data, &text);
+		break;
+	case OP_HOLDINGS:
+		error = holdings(reply.data, &text);
 		break;
 	case OP_EDGES:
 		error = -edges_take(&edges);

@@ -68,6 +68,9 @@ int read_file(const char *path, char *out, size_t *length);
 /* What an open file holds now. */
 size_t reread(int fd, char *out, size_t size);
 
+/* holdings.c */
+int holdings(char *out, size_t *length);
+
 /* sockets.c */
 int bound_socket(int family, int type, int v6, int port);
 void disable_gro(const char *interface);

@@ -53,6 +53,8 @@ class Op(IntEnum):
     """Hold the edges in the data for seen."""
     GCOV = 34
     """Unload the module, send gcov's data files over the control channel, and end."""
+    HOLDINGS = 35
+    """Return what the kernel holds: lines of a name and a number."""
 
 
 CALLS = {

@@ -1,0 +1,63 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What grows from batch to batch is a leak; what comes and goes is none."""
+
+from __future__ import annotations
+
+import pytest
+
+from fuzz.oracles.counters import Counters
+from fuzz.oracles.leaks import BATCH, Holdings, Leak, leak_in
+from nst_scapy.verdict import Verdict
+
+COUNTERS = Counters.parse(
+    "verdict stream dgram stream_local_in dgram_local_in\n"
+    + "".join(f"{verdict.value} 0 0 0 0\n" for verdict in Verdict)
+    + "stream_sessions 70\ndgram_sessions 5\n"
+)
+
+
+def readings(name: str, *numbers: int) -> list[Holdings]:
+    return [Holdings({name: number, "sockets": 9}) for number in numbers]
+
+
+@pytest.mark.parametrize(
+    ("numbers", "grown"),
+    [
+        ((100, 200, 300), (100, 100)), ((0, 100, 200, 230), (100, 30)),
+        ((100, 200), None), ((100, 200, 200), None), ((100, 100, 200), None),
+        ((300, 200, 100), None), ((100, 110, 120), None),
+    ],
+)  # fmt: skip
+def test_what_two_batches_leave_behind(
+    numbers: tuple[int, ...], grown: tuple[int, ...] | None
+) -> None:
+    expected = None if grown is None else Leak("kmalloc-512", grown)
+    assert leak_in(readings("kmalloc-512", *numbers)) == expected
+
+
+def test_sizes_have_to_grow_by_records() -> None:
+    assert leak_in(readings("unreclaimable", 0, BATCH, 2 * BATCH)) is None
+    leak = leak_in(readings("unreclaimable", 0, 16 * BATCH, 32 * BATCH))
+    assert leak is not None
+    objects = [Holdings({"unreclaimable": n * 4000, "TCP": n * 40}) for n in range(3)]
+    leak = leak_in(objects)
+    assert leak is not None
+    assert leak.name == "TCP"
+
+
+@pytest.mark.parametrize(
+    ("text", "counts"),
+    [
+        ("kmalloc-cg-64 100\nkmalloc-64 50\n", {"kmalloc-cg-64": 30, "kmalloc-64": 50}),
+        ("kmalloc-64 100\n", {"kmalloc-64": 30}),
+    ],
+)
+def test_replay_tables_are_not_a_leak(text: str, counts: dict[str, int]) -> None:
+    held = Holdings.parse("sockets 9\nkmalloc-256 5\n" + text, COUNTERS)
+    assert {name: held.counts[name] for name in counts} == counts
+    assert held.counts["kmalloc-256"] == 0
+
+
+def test_a_line_that_is_no_number_is_refused() -> None:
+    with pytest.raises(ValueError, match="invalid literal"):
+        Holdings.parse("sockets many\n", COUNTERS)
