@@ -41,6 +41,8 @@ class Call(IntEnum):
     SET_OPTION = 8
     """setsockopt; the value is level << 32 | name, the rest is the option's value."""
 
+    GET_OPTION = 9
+    """getsockopt; the value as for setting, the flags are the room for it."""
     SENDMSG = 16
     """From buffers of the sizes given; the value is what the first byte is (`outgoing`). With
     `WITH_UDP_SEGMENT` a control message asks for segmentation."""
@@ -54,8 +56,16 @@ class Call(IntEnum):
     """From a file."""
     WRITERS = 21
     """A thread for each size, which sends so many bytes, all of the value given."""
+    NETLINK = 32
+    """The rest is a message to a generic-netlink family (`fuzz/netlink.py`)."""
+    WRITE_FILE = 33
+    """The rest is PATH NUL CONTENTS, which are written with one write(2)."""
+    READ_FILE = 34
+    """The rest is PATH."""
 
 
+CONTROL = frozenset({Call.NETLINK, Call.WRITE_FILE, Call.READ_FILE})
+"""Calls on no socket."""
 SENDING = frozenset(
     {Call.SENDMSG, Call.WRITEV, Call.SENDMMSG, Call.SPLICE_IN, Call.SENDFILE, Call.WRITERS}
 )
@@ -64,6 +74,8 @@ SIZED = SENDING | {Call.RECVMSG, Call.READV, Call.RECVMMSG, Call.SPLICE_OUT, Cal
 """Calls whose rest is sizes, 4 bytes each."""
 WITH_UDP_SEGMENT = 1 << 32
 _CYCLE = 251
+_SHOWN = 24
+"""Bytes of a message or file that are shown: no key is among them."""
 
 
 class Api(NamedTuple):
@@ -116,6 +128,13 @@ class Api(NamedTuple):
         if self.call is Call.SET_OPTION:
             level, name = self.value >> 32, self.value & 0xFFFFFFFF
             words += f" level {level} name {name} to {self.rest.hex() or 'nothing'}"
+        elif self.call is Call.GET_OPTION:
+            words += f" level {self.value >> 32} name {self.value & 0xFFFFFFFF}, room {self.flags}"
+        elif self.call is Call.NETLINK:
+            words += f" {len(self.rest)} bytes {self.rest[:_SHOWN].hex()}"
+        elif self.call in CONTROL:
+            path, _, contents = self.rest.partition(b"\0")
+            words += f" {path.decode(errors='replace')} {contents[:_SHOWN]!r}"
         elif self.call in SIZED:
             words += f" sizes {self.sizes}, flags {self.flags:#x}"
             words += ", the last one peeks" if self.value and self.call is Call.READERS else ""
@@ -150,3 +169,18 @@ def outgoing(api: Api, size: int) -> bytes:
         return bytes((first % _CYCLE,)) * size
     cycle = bytes((first + at) % _CYCLE for at in range(_CYCLE))
     return (cycle * (size // _CYCLE + 1))[:size]
+
+
+def reading(level: int, name: int, room: int) -> Api:
+    """A getsockopt call with so much room."""
+    return Api(Call.GET_OPTION, flags=room, value=level << 32 | name)
+
+
+def file_write(path: str, contents: bytes) -> Api:
+    """A call that writes a file."""
+    return Api(Call.WRITE_FILE, rest=path.encode() + b"\0" + contents)
+
+
+def file_read(path: str) -> Api:
+    """A call that reads a file."""
+    return Api(Call.READ_FILE, rest=path.encode())

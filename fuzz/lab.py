@@ -12,7 +12,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fuzz.api import SENDING
+from fuzz.api import CONTROL, SENDING
 from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
 from fuzz.coverage.guest import Probe, Taken
@@ -26,6 +26,7 @@ from fuzz.net.tcp import MSS
 from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
+from fuzz.oracles.control import SYSCTL
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.leaks import Holdings
@@ -55,6 +56,7 @@ from fuzz.target.client import (
 )
 from fuzz.target.wire import CALLS, Item, Kind, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
+from nst_scapy.kernel_messages import SETTINGS
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
@@ -67,6 +69,8 @@ _INTERFACE = "eth0"
 _SETTLE_SECONDS = (0.01, 0.05, 0.25)
 _FIRST_PORT, _LAST_PORT = 10000, 60000
 _UDP_HEADER = 8
+_END_SECONDS = 0.05
+"""How much later than its reply the last segments of a busy guest may come."""
 _DRAIN_SECONDS = 2.0
 """How long a guest may be silent that has something to send; its TCP tries again before."""
 
@@ -131,6 +135,17 @@ class Flight:
     items: list[Item]
     opened: list[Connection]
     request: int
+
+
+def _changed(steps: Sequence[Step]) -> bool:
+    """Whether a case may have left other keys or settings behind."""
+    changed = False
+    for step in steps:
+        if step.action is Action.API and api_of(step).call in CONTROL:
+            changed = True
+        elif step.action is Action.RESTORE:
+            changed = False
+    return changed
 
 
 class Lost(Exception):
@@ -234,14 +249,16 @@ class Lab:
                 self._client.write(path, str(size).encode(), ANSWER_SECONDS)
 
         def sysctl(name: str) -> int:
-            return int(read(f"/proc/sys/net/nst/{name}", ANSWER_SECONDS))
+            return int(read(f"{SYSCTL}{name}", ANSWER_SECONDS))
+
+        self._settings = {name: sysctl(name) for name in SETTINGS}
 
         self._shadow = Shadow(
             self.keybox,
             self.suites,
-            window_ns=sysctl("timestamp_window_ms") * 1_000_000,
-            stream_sessions=sysctl("stream_sessions_max"),
-            dgram_sessions=sysctl("dgram_sessions_max"),
+            window_ns=self._settings["timestamp_window_ms"] * 1_000_000,
+            stream_sessions=self._settings["stream_sessions_max"],
+            dgram_sessions=self._settings["dgram_sessions_max"],
         )
         self._model_states = (0, 0, 0, 0)
         self._clock = GuestClock()
@@ -366,6 +383,8 @@ class Lab:
                 execution = self._judged(expected, steps, moment, before, counters, items, sent)
             if any(step.action is Action.KEYS for step in steps):
                 self._load(self.keybox)
+            if _changed(steps):
+                self._restore()
             if opened:
                 for family in (4, 6):
                     self._dialler.prepare(family)
@@ -450,6 +469,10 @@ class Lab:
                 self._host.transmit(frames)
                 opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
                 frames = [opened[-1].ack()]
+            elif step.action is Action.RESTORE:
+                self._host.transmit(frames)
+                self._restore()
+                frames = []
             elif step.action is Action.KEYS:
                 items += self._ask(frames).items
                 self._load(keys_of(step, self.keybox))
@@ -476,6 +499,12 @@ class Lab:
             meanwhile=acknowledge if waits else lambda: None,
         )  # fmt: skip
 
+    def _restore(self) -> None:
+        """Make key box and settings what they were when the guest came up."""
+        for name, value in self._settings.items():
+            self._client.write(f"{SYSCTL}{name}", str(value).encode(), ANSWER_SECONDS)
+        self._load(self.keybox)
+
     def _load(self, box: KeyBox) -> None:
         """Give the guest a key box."""
         self._client.write("/proc/net/nst_keybox", box.dumps().encode(), ANSWER_SECONDS)
@@ -492,7 +521,7 @@ class Lab:
         for connection, token in zip(opened, tokens, strict=True):
             if sends:
                 connection.drain(_DRAIN_SECONDS)
-            connection.take()
+            connection.await_end(_END_SECONDS)
             stream = bytes(connection.received)
             found.append(
                 sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)

@@ -53,6 +53,8 @@ class Action(IntEnum):
     """It asks whether there is anything to read, as an event loop does, and no more [unused]."""
     API = 15
     """It makes the call that the data are (`fuzz/api.py`) [socket: as in `Api`]."""
+    RESTORE = 16
+    """Make key box and settings what they were when the guest came up [unused]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""

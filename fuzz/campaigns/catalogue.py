@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from fuzz.campaigns.campaign import Campaign
+from fuzz.campaigns.control_plane import CONTROL_PLANE
 from fuzz.campaigns.dgram import DGRAM_RECORD
 from fuzz.campaigns.dgram_ip import DGRAM_IP
 from fuzz.campaigns.keys import KEYS
@@ -31,6 +32,7 @@ CAMPAIGNS = {
         KEYS,
         RECEIVE_API,
         SEND_API,
+        CONTROL_PLANE,
     )
 }
 

@@ -125,6 +125,15 @@ class Connection:
             self.take()
             self._host.transmit([self.ack()])
 
+    def await_end(self, timeout: float) -> None:
+        """Take in what comes until the peer ends the connection, `timeout` seconds at most."""
+
+        def ended() -> bool | None:
+            self.take()
+            return self.ended or self.reset or None
+
+        self._host.wait_for(ended, timeout)
+
     def drain(self, timeout: float) -> None:
         """Take in and acknowledge all until the peer ends the connection.
 

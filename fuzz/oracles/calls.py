@@ -49,11 +49,8 @@ class Datagrams:
     sent: list[bytes] = field(default_factory=list)
 
 
-def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
-    """What a call on a connection returns, if it does not send.
-
-    `told` is what the module says it does.
-    """
+def on_stream(served: Served, api: Api) -> list[Item]:
+    """What a call on a connection returns, if it does not send."""
     match api.call:
         case Call.INQ:
             return [Item(Kind.API, api.call, 0, served.waiting(), 0)]
@@ -62,8 +59,6 @@ def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
         case Call.READERS:
             error, plaintext = served.receive() if api.sizes else (0, b"")
             return [Item(Kind.API, api.call, error, len(plaintext), _sum(plaintext))]
-        case Call.SET_OPTION:
-            return [Item(Kind.API, api.call, _set_option(served, api, told), 0, 0)]
     if error := _refused(api, oob=True):
         return _failed(api, error)
     peek = bool(_flags(api) & MSG_PEEK)
@@ -205,8 +200,8 @@ def _sum(data: bytes) -> int:
     return sum(zlib.crc32(bytes((byte,))) for byte in data) & 0xFFFFFFFF
 
 
-def _set_option(served: Served, api: Api, told: Item | None) -> int:
-    """Set an option; the error, or 0."""
+def set_option(served: Served, api: Api, told: Item | None) -> int:
+    """Set an option of TCP or of any socket; the error, or 0. `told` is the module's answer."""
     level, name = api.value >> 32, api.value & 0xFFFFFFFF
     if len(api.rest) != 4:
         return errno.EINVAL

@@ -9,9 +9,10 @@ from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 
-from fuzz.api import SENDING, Api
+from fuzz.api import CONTROL, SENDING, Api, Call
 from fuzz.net.arrival import Arrival
-from fuzz.oracles.calls import Datagrams, on_datagrams, on_stream
+from fuzz.oracles.calls import Datagrams, on_datagrams, on_stream, set_option
+from fuzz.oracles.control import Control, Options
 from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
 from fuzz.script import Action, Loose, Step, api_of, keys_of
@@ -76,6 +77,9 @@ class Course:
         self._waiting: list[Served] = []
         self._stalled: set[Served] = set()
         self._kept: Served | None = None
+        policy = receiver.policy
+        self._control = Control(receiver.keybox, policy.suites, _settings_of(receiver))
+        self._options: dict[Served, Options] = {}
         self._sends = False
 
     def run(self, steps: Sequence[Step]) -> Expectation:
@@ -131,6 +135,8 @@ class Course:
                 self._receiver.keybox = keys_of(step, self._box)
             case Action.REFLECT:
                 raise AssertionError("a reflection is a datagram by now")
+            case Action.RESTORE:
+                self._control.restore()
             case Action.API:
                 self._expected.items += self._api(api_of(step))
             case _:
@@ -182,6 +188,8 @@ class Course:
     def _api(self, api: Api) -> list[Item]:
         """What a call of an API step returns."""
         told = next(self._told, None)
+        if api.call in CONTROL:
+            return [self._control.call(api, told)]
         sends = api.call in SENDING
         self._sends |= sends
         if api.socket:
@@ -190,7 +198,28 @@ class Course:
         if self._kept is None:
             return [Item(Kind.API, api.call, errno.EBADF, 0, 0)]
         self._kept.look()
-        return (send_on_stream if sends else on_stream)(self._kept, api, told)
+        if api.call in (Call.SET_OPTION, Call.GET_OPTION):
+            return [self._option(self._kept, api, told)]
+        if sends:
+            return send_on_stream(self._kept, api, told)
+        return on_stream(self._kept, api)
+
+    def _option(self, served: Served, api: Api, told: Item | None) -> Item:
+        options = self._options.setdefault(served, Options(self._control.suites))
+        level, name = api.value >> 32, api.value & 0xFFFFFFFF
+        if api.call is Call.SET_OPTION:
+            error = options.set(level, name, api.rest)
+            if error is None:
+                error = set_option(served, api, told)
+            elif not error:
+                self._stalled.add(served)  # its next record may need a key that is not there
+            return Item(Kind.API, api.call, error, 0, 0)
+        value = options.get(level, name, api.flags)
+        if isinstance(value, bytes):
+            return Item(Kind.API, api.call, 0, len(value), zlib.crc32(value))
+        if value is None:
+            return told or Item(Kind.API, api.call, 0, 0, 0)
+        return Item(Kind.API, api.call, value, 0, 0)
 
     def _accept(self, family: int) -> int:
         if self._kept is not None:
@@ -213,6 +242,16 @@ class Course:
                 self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))
                 served.close()
         self._waiting.clear()
+
+
+def _settings_of(receiver: Receiver) -> dict[str, int]:
+    """The settings that the model of a guest was made with."""
+    sizes = {
+        "stream_sessions_max": receiver.stream_table.size,
+        "dgram_sessions_max": receiver.dgram_table.size,
+    }
+    found = {name: size for name, size in sizes.items() if size is not None}
+    return {"timestamp_window_ms": receiver.window_ns // 1_000_000, **found}
 
 
 def plainly_not_nst(payload: bytes, receiver: Receiver, now: int) -> Verdict | None:

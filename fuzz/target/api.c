@@ -98,6 +98,9 @@ void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t 
 	case API_SET_OPTION:
 		set_option(fd, api, rest);
 		break;
+	case API_GET_OPTION:
+		api_get_option(fd, api);
+		break;
 	default:
 		add_item(KIND_API, api->call, EOPNOTSUPP, 0, 0);
 	}

@@ -228,9 +228,9 @@ static void call(const struct request *request, size_t length)
 	add_item(KIND_CALL, request->op, error, 0, 0);
 }
 
-static void api(const struct request *request, size_t length)
+static void api(struct request *request, size_t length)
 {
-	const struct api *api = (const void *)request->data;
+	struct api *api = (void *)request->data;
 	const struct api_peer *peer = request->family ? &peers[request->family == 6] : NULL;
 	int fd = request->family ? datagrams[request->family == 6] : kept;
 
@@ -238,6 +238,8 @@ static void api(const struct request *request, size_t length)
 		add_item(KIND_API, 0, EINVAL, 0, 0);
 		return;
 	}
+	if (api_control(api, length - sizeof(*api)))
+		return;
 	if (fd < 0) {
 		add_item(KIND_API, api->call, EBADF, 0, 0);
 		return;

@@ -30,6 +30,7 @@ enum api_call {
 	API_POLL = 7,
 	/* options: value is level << 32 | name */
 	API_SET_OPTION = 8, /* the rest is the value */
+	API_GET_OPTION = 9, /* flags is the room for it */
 	/* sending: the rest is sizes of buffers, the value is the first byte's */
 	API_SENDMSG = 16,
 	API_WRITEV = 17,
@@ -37,6 +38,10 @@ enum api_call {
 	API_SPLICE_IN = 19,
 	API_SENDFILE = 20,
 	API_WRITERS = 21, /* a thread for each size; all bytes are the same */
+	/* on no socket */
+	API_NETLINK = 32, /* the rest is the message */
+	API_WRITE_FILE = 33, /* the rest is PATH NUL CONTENTS */
+	API_READ_FILE = 34, /* the rest is PATH */
 };
 
 /* Where datagrams go to. */
@@ -88,6 +93,10 @@ int api_sizes(const struct api *api, size_t rest, uint32_t sizes[API_SIZES_MAX])
 void api_result(int call, ssize_t returned, uint32_t crc);
 /* @peer is NULL for a connection. */
 void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t length);
+
+/* api_control.c; false if the call is on a socket */
+int api_control(struct api *api, size_t rest);
+void api_get_option(int fd, const struct api *api);
 
 /* api_receive.c */
 void api_receive(int fd, const struct api *api, size_t rest);

@@ -46,7 +46,8 @@ def _keyless(one: Exchange) -> bool:
 
 
 def _in_c(course: Course) -> bool:
-    return all(act.step.action not in (Action.REFLECT, Action.API) for act in course.acts)
+    unknown = (Action.REFLECT, Action.API, Action.RESTORE)
+    return all(act.step.action not in unknown for act in course.acts)
 
 
 def _send(one: Exchange, earliest: int) -> dict[str, Any]:

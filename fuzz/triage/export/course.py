@@ -10,7 +10,7 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
-from fuzz.api import SIZED, Api, Call
+from fuzz.api import CONTROL, SIZED, Api, Call
 from fuzz.net.tcp import TcpFlag
 from fuzz.script import CALLS_ON_KEPT, Action, Loose, api_of, described, keys_in
 from fuzz.triage.course import Act, Course, Part, Span, Sum
@@ -18,6 +18,8 @@ from fuzz.triage.export.literal import literal
 from fuzz.triage.pieces import length_of
 
 _DATA = {TcpFlag.ACK, TcpFlag.ACK | TcpFlag.PSH}
+_NOT_MADE = CONTROL | {Call.GET_OPTION}
+"""Calls that no script makes."""
 _ENDS = {TcpFlag.FIN | TcpFlag.ACK: "fin", TcpFlag.RST: "reset"}
 
 
@@ -90,8 +92,11 @@ def _call(course: Course, one: Placed) -> str:
     data = _expression(course, act.parts)
     if step.action in CALLS_ON_KEPT or step.action is Action.ACCEPT:
         return _application(act)
-    if step.action is Action.API:
+    if step.action is Action.API and api_of(step).call not in _NOT_MADE:
         return _made(api_of(step))
+    if step.action in (Action.API, Action.RESTORE):
+        told = f"{described(step)}: no script does this, nst-fuzz replay does"
+        return f"raise SystemExit({told!r})"
     if step.action is Action.KEYS:
         return f"app.collect(), load_keys({dict(keys_in(step))})"
     if step.action is Action.CONNECT:
