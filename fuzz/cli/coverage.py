@@ -61,7 +61,7 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
-        show(report, Console())
+        show(report, Console(emoji=False))
     if folder is not None:
         click.echo(html.write(report, folder), err=as_json)
     sys.exit(1 if report.fails(check=check) else 0)

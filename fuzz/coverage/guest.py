@@ -18,6 +18,8 @@ the count (8 bits): once, twice, up to 7 times, ..., 128 times and more are diff
 _EDGE_BYTES = 3
 _CHUNK = 16000
 """Edges in one request, whose datagram is at most 64 KiB."""
+_UNLOAD_SECONDS = 240.0
+"""How long unloading may take: it waits for all who may still look at what is freed."""
 _PATH, _LENGTH = struct.Struct(">H"), struct.Struct(">I")
 
 
@@ -80,6 +82,7 @@ class Probe:
             TargetSilent: no reply in time.
         """
         self._client.ask(Op.GCOV, timeout=self._timeout)
+        self._timeout = max(self._timeout, _UNLOAD_SECONDS)
         found: dict[str, bytes] = {}
         while length := _PATH.unpack(self._read(_PATH.size))[0]:
             path = self._read(length).decode()
