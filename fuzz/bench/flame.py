@@ -19,8 +19,10 @@ _OURS, _CRYPTO, _USER, _OTHER = (29, 111, 184), (231, 111, 81), (155, 93, 229), 
 
 def draw(root: Frame) -> str:
     """An SVG document. Names and shares show when the pointer rests on a box."""
-    boxes = "\n".join(_boxes(root, root.samples, 0.0, root.depth - 1))
-    height = root.depth * _ROW
+    least = root.samples * _LEAST / _WIDTH
+    depth = root.depth(least)
+    boxes = "\n".join(_boxes(root, root.samples, 0.0, depth - 1))
+    height = depth * _ROW
     return (
         f'<svg xmlns="http://www.w3.org/2000/svg" viewBox="0 0 {_WIDTH:g} {height}" '
         f'width="{_WIDTH:g}" height="{height}" font-family="monospace" font-size="10.5">\n'
@@ -53,7 +55,7 @@ def _boxes(frame: Frame, total: int, left: float, row: int) -> Iterator[str]:
 
 def _colour(name: str) -> str:
     """By whose function it is, a shade for each name."""
-    if name.startswith(("nst_", "tls_")):
+    if name.startswith(("nst_", "tls_", "nst-", "ktls-")):
         base = _OURS
     elif "aes" in name or "gcm" in name or "skcipher" in name or "crypto" in name:
         base = _CRYPTO

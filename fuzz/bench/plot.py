@@ -102,14 +102,16 @@ def _bars(figures: Sequence[Figure], names: Sequence[str], unit: str) -> Canvas 
     shown = [(name, values) for name, values in shown if values]
     if not shown:
         return None
-    canvas = Canvas(figsize=(3.6 * len(shown), 2.8), layout="constrained")
+    canvas = Canvas(figsize=(4.0 * len(shown), 2.8), layout="constrained")
     for axes, (name, values) in zip(_panels(canvas, len(shown)), shown, strict=True):
         subjects = list(reversed(values))
         bars = axes.barh(subjects, [values[who] for who in subjects], height=0.7)
         for bar, who in zip(bars, subjects, strict=True):
             bar.set_color(_colour(who))
         axes.bar_label(bars, [_number(values[who]) for who in subjects], padding=3, fontsize=9)
-        axes.set_xlim(0, 1.22 * max(values.values()))
+        axes.set_xlim(0, 1.4 * max(values.values()))
+        axes.locator_params(axis="x", nbins=4)
+        axes.xaxis.set_major_formatter(lambda value, _: _number(value))
         axes.set_title(name, loc="left", fontsize=11)
         axes.set_xlabel(f"instructions a {unit}")
         axes.grid(visible=False, axis="y")
@@ -150,7 +152,7 @@ def _latency(latencies: dict[str, tuple[int, ...]]) -> Canvas:
     axes.set_ylabel("share of round trips")
     axes.xaxis.set_major_formatter(lambda value, _: _number(value))
     axes.xaxis.set_minor_formatter(lambda value, _: _number(value))
-    axes.tick_params(axis="x", which="minor", labelsize=8)
+    axes.tick_params(axis="x", which="both", labelsize=9)
     axes.legend(frameon=False, loc="lower right")
     return canvas
 
@@ -161,19 +163,21 @@ def _scale(figures: Sequence[Figure]) -> Canvas | None:
         return None
     canvas = Canvas(figsize=(9.0, 6.4), layout="constrained")
     for axes, name in zip(_panels(canvas, 4, 2), names, strict=True):
+        highest = 0.0
         for curve in scale.CURVES:
             points = scale.curve_of(curve, figures)
             if curve.name == name and points:
+                highest = max(highest, *(cost for _, cost in points))
                 axes.plot(
                     *zip(*points, strict=True), marker="o", markersize=4, label=curve.subject,
                     color=_colour(curve.subject), linewidth=1.8,
                 )  # fmt: skip
         axes.set_xscale("log")
-        axes.set_ylim(bottom=0)
+        axes.set_ylim(0, 1.3 * highest or 1)
         axes.set_xlabel(name)
         axes.set_ylabel("instructions a record")
         axes.yaxis.set_major_formatter(lambda value, _: _number(value))
-        axes.legend(frameon=False)
+        axes.legend(frameon=False, loc="upper left", ncols=3)
     return canvas
 
 

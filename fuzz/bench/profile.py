@@ -31,10 +31,10 @@ class Frame:
         if name is not None:
             self.calls.setdefault(name, Frame(name)).add(names)
 
-    @property
-    def depth(self) -> int:
-        """How many frames lie one in the other, this one included."""
-        return 1 + max((call.depth for call in self.calls.values()), default=0)
+    def depth(self, least: float = 0) -> int:
+        """How many frames of *least* samples lie one in the other, this one included."""
+        calls = (call for call in self.calls.values() if call.samples >= least)
+        return 1 + max((call.depth(least) for call in calls), default=0)
 
 
 class Symbols:
