@@ -16,8 +16,8 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fuzz.bench import codec, decode, fuzzing, measure, packets, triage
-from fuzz.cli import _bench_compare, _bench_kmod
+from fuzz.bench import codec, decode, figures, fuzzing, measure, packets, summary, triage
+from fuzz.cli import _bench_all, _bench_compare, _bench_kmod
 from fuzz.guest import kernel
 from fuzz.guest.module import build_module
 
@@ -32,6 +32,7 @@ def command() -> None:
     """Measure speed against peers in the same run."""
 
 
+command.add_command(_bench_all.command)
 command.add_command(_bench_compare.command)
 command.add_command(_bench_kmod.command)
 
@@ -83,10 +84,11 @@ def python(
     if as_json:
         click.echo(
             json.dumps(
-                {
-                    "ratios": [dataclasses.asdict(result) for result in results],
-                    "decode": [dataclasses.asdict(result) for result in decoded],
-                }
+                figures.document(
+                    [*summary.ratio_figures(results), *summary.decode_figures(decoded)],
+                    ratios=[dataclasses.asdict(result) for result in results],
+                    decode=[dataclasses.asdict(result) for result in decoded],
+                )
             )
         )
     else:

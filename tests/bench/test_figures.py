@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fuzz.bench import figures, kmod
+from fuzz.bench import decode, figures, fuzzing, kmod, measure, summary, triage
 from fuzz.bench.figures import Figure
 from fuzz.cli import group
 from fuzz.errors import UserError
@@ -98,3 +98,26 @@ def test_ratios_are_ours_to_the_peers() -> None:
     (ratio,) = kmod.ratios([ours, peer])
     assert ratio.value == 9 / 8
     assert not ratio.met
+
+
+def test_one_table_has_every_benchmark() -> None:
+    ratio = measure.Result("seal", "AESGCM", 64, 0.6, 1.0, 2.0, (0.5, 0.4, 0.6))
+    run = decode.DecodeResult("dgram", "text", 10, 2e5, 1e6, 1000)
+    speed = fuzzing.Speed("loopback echo", 10.0, (30.0, 20.0), (1.0, 1.0))
+    read = triage.TriageResult("r.log", 2.0, 0.5, growth=True)
+    cost = dataclasses.replace(COST, name="connections: 10", subject=kmod.NST)
+    lines = [
+        *summary.python_lines([ratio], [run]),
+        *summary.triage_lines([read]),
+        *summary.fuzz_lines([speed]),
+        *summary.kmod_lines([cost]),
+    ]
+    assert [(line.value, line.met) for line in lines] == [
+        ("0.50", False),
+        ("200,000 a second", True),
+        ("4.0", True),
+        ("25.0", True),
+        ("1.000", True),
+    ]
+    (kept,) = summary.ratio_figures([ratio])
+    assert (kept.value, kept.less_is_better) == (0.5, False)
