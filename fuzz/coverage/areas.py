@@ -25,7 +25,8 @@ RECEIVE = Area(
     "receive and LOCAL_IN",
     (
         "check.c", "dgram_rx.c", "epoch.c", "hook.c", "hook_stream.c", "kids.c", "plain.c",
-        "reflect.c", "replay.c", "stream_recv.c", "stream_rx.c", "stream_watch.c",
+        "reflect.c", "replay.c", "stream_direct.c", "stream_recv.c", "stream_rx.c",
+        "stream_watch.c",
     ),
 )  # fmt: skip
 """All that a sender of records reaches: from the LOCAL_IN hook to the application's buffer."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
@@ -28,7 +28,8 @@ class Entry:
     Attributes:
         file: of the module.
         function: that they are in.
-        lines: their texts, without indentation.
+        lines: their texts, without indentation, one after another but for those that no code
+            is made of.
         reason: one sentence.
     """
 
@@ -90,17 +91,14 @@ def explain(
     reasons: dict[tuple[str, int], str] = {}
     stale: list[str] = []
     for entry in entries:
-        found = _numbers(entry, source.get(entry.file, ""))
         lines = measured[entry.file].lines if entry.file in measured else {}
-        for text in entry.lines:
-            compiled = [number for number in found.get(text, []) if number in lines]
-            missed = [number for number in compiled if not lines[number].count]
-            what = f"{entry.file}: {entry.function}(): {text!r}"
-            if not compiled:
-                stale.append(f"{what}: there is no such line")
-            elif not missed:
-                stale.append(f"{what}: it is reached")
-            reasons |= {(entry.file, number): entry.reason for number in missed}
+        places = _places(entry, source.get(entry.file, ""), lines.keys())
+        missed = [place for place in places if not any(lines[number].count for number in place)]
+        if not places or not missed:
+            what = "it is reached" if places else "there is no such line"
+            stale.append(f"{entry.file}: {entry.function}(): {entry.lines[0]!r}: {what}")
+        for place in missed:
+            reasons |= {(entry.file, number): entry.reason for number in place}
     missing = {
         name: [
             number
@@ -113,15 +111,17 @@ def explain(
     return Explained(reasons, {name: lines for name, lines in missing.items() if lines}, stale)
 
 
-def _numbers(entry: Entry, text: str) -> dict[str, list[int]]:
-    """The numbers of the lines of an entry's function, by their texts."""
-    found: dict[str, list[int]] = {}
+def _places(entry: Entry, text: str, compiled: Collection[int]) -> list[list[int]]:
+    """Where an entry's lines stand one after another, of those that code was made of."""
+    texts = text.splitlines()
     function = ""
-    for number, line in enumerate(text.splitlines(), start=1):
+    own: list[int] = []
+    for number, line in enumerate(texts, start=1):
         if (begin := _FUNCTION.match(line)) and not line.endswith(";"):
             function = begin[1]
-        if function == entry.function:
-            found.setdefault(line.strip(), []).append(number)
+        if function == entry.function and number in compiled:
+            own.append(number)
         if line == "}":
             function = ""
-    return found
+    runs = (own[at : at + len(entry.lines)] for at in range(len(own)))
+    return [run for run in runs if tuple(texts[n - 1].strip() for n in run) == entry.lines]
