@@ -168,39 +168,48 @@ static enum nst_verdict nst_stream_check(struct nst_sock *ns)
 }
 
 /*
- * Checks 13 and 14 on a record that has come whole, and the replay check again.
- * Returns a verdict, or a negative error after which the record can be tried
- * again or given up.
+ * Gives *@fresh keys if the record that has come whole begins an epoch. Returns a
+ * verdict, or a negative error after which it can be tried again.
  */
-static int nst_stream_open(struct nst_sock *ns, struct nst_keys **fresh)
+static int nst_stream_ready_keys(struct nst_sock *ns, struct nst_keys **fresh)
+{
+	struct nst_stream_rx *rx = &ns->stream.rx;
+	const struct nst_params params = nst_header_params(&rx->hdr);
+	const struct nst_previous *prev = &rx->state.prev;
+	u64 session_id = nst_header_session_id(&rx->hdr);
+	struct nst_keys *keys;
+	u8 key[NST_KEY_LEN];
+	u64 generation;
+
+	if (prev->valid && prev->session_id == session_id)
+		return NST_OK;
+	/* It was there at check 8, and is gone from the box since. */
+	if (nst_keybox_key(ns->nn, &params, key, &generation))
+		return NST_KID;
+	keys = nst_keys_derive(key, &params, session_id);
+	memzero_explicit(key, sizeof(key));
+	if (IS_ERR(keys))
+		return PTR_ERR(keys);
+	*fresh = keys;
+	return NST_OK;
+}
+
+/*
+ * Checks 13 and 14 on a record that has come whole, and the replay check again.
+ * Returns a verdict, or a negative error after which the record is lost.
+ */
+static int nst_stream_open(struct nst_sock *ns, struct nst_keys *fresh)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	const struct nst_previous *prev = &rx->state.prev;
-	u64 session_id = nst_header_session_id(&rx->hdr);
-	struct nst_keys *keys = rx->keys;
+	struct nst_keys *keys = fresh ?: rx->keys;
 	const u8 *chain = NULL;
 	int verdict;
 
-	if (!prev->valid || prev->session_id != session_id) {
-		const struct nst_params params = nst_header_params(&rx->hdr);
-		u8 key[NST_KEY_LEN];
-		u64 generation;
-		int err;
-
-		err = nst_keybox_key(ns->nn, &params, key, &generation);
-		/* It was there at check 8, and is gone from the box since. */
-		if (err)
-			return NST_KID;
-		keys = nst_keys_derive(key, &params, session_id);
-		memzero_explicit(key, sizeof(key));
-		if (IS_ERR(keys))
-			return PTR_ERR(keys);
-		*fresh = keys;
-		if (prev->valid)
-			chain = prev->token;
-	}
 	if (be32_to_cpu(rx->hdr.flags) & NST_FLAG_BOUND)
 		chain = ns->stream.tx.first_token;
+	else if (fresh && prev->valid)
+		chain = prev->token;
 
 	nst_keys_start(keys);
 	nst_keys_from_buffer(keys, rx->body->data, rx->body_len);
@@ -342,7 +351,10 @@ int nst_stream_fill(struct nst_sock *ns, struct nst_reader *reader)
 	if (ret <= 0)
 		return ret;
 
-	ret = nst_stream_open(ns, &fresh);
+	ret = nst_stream_ready_keys(ns, &fresh);
+	if (ret < 0)
+		return ret;
+	ret = ret ?: nst_stream_open(ns, fresh);
 	if (!ret) {
 		nst_stream_accepted(ns, fresh);
 		if (rx->closed)

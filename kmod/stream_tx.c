@@ -101,7 +101,7 @@ static const u8 *nst_stream_chain(struct nst_sock *ns, u32 *flags)
 /*
  * Seals a record whose body the epoch's keys have been told of, and completes the pending
  * one with it; frees that on failure. A counter that was used up without a record to show
- * for it ends the connection.
+ * for it ends the epoch: the receiver would miss it.
  */
 static int nst_stream_seal(struct nst_sock *ns, size_t len, u32 flags)
 {
@@ -117,8 +117,8 @@ static int nst_stream_seal(struct nst_sock *ns, size_t len, u32 flags)
 	err = nst_epoch_seal(epoch, &hdr, len, flags, chain);
 	if (err) {
 		nst_record_free(&tx->record);
-		nst_stream_fail(ns, -ECONNABORTED);
-		return -EPIPE;
+		nst_epoch_end(epoch);
+		return err;
 	}
 
 	*nst_record_header(&tx->record) = hdr;
