@@ -35,8 +35,11 @@ from tests.in_guest.sockets import (
 
 VECTORS = Path(__file__).parents[1] / "vectors" / "nst-v1.json"
 SECOND = 10**9
-SLACK_NS = SECOND // 2
-"""What may pass between setting the clock and the module's reading it."""
+SLACK_NS = 2 * SECOND
+"""What may pass between setting the clock and the module's reading it.
+
+No more: the cases' verdicts stay the same if their times are changed by as much.
+"""
 
 
 def timestamps(case: dict[str, Any]) -> Iterator[int]:
