@@ -19,12 +19,15 @@ void nst_dgram_free(struct nst_sock *ns)
 	nst_reflect_drop(&ns->dgram.reflect);
 }
 
-/* Whether a datagram can be read. An error that is pending is not taken. */
+/*
+ * Whether a datagram can be read, or may be but for want of memory: nothing need arrive
+ * that would wake a poller again. An error that is pending is not taken.
+ */
 static bool nst_dgram_readable(struct nst_sock *ns)
 {
 	struct sock *sk = ns->sk;
 	bool readable;
-	int err;
+	int err = 0;
 
 	mutex_lock(&ns->rx_lock);
 	if (!ns->dgram.judged && !READ_ONCE(sk->sk_err)) {
@@ -33,7 +36,7 @@ static bool nst_dgram_readable(struct nst_sock *ns)
 		if (err && err != -EAGAIN && err != -ENOMEM)
 			WRITE_ONCE(sk->sk_err, -err);
 	}
-	readable = ns->dgram.judged;
+	readable = ns->dgram.judged || err == -ENOMEM;
 	mutex_unlock(&ns->rx_lock);
 	return readable;
 }

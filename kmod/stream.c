@@ -198,12 +198,14 @@ static __poll_t nst_stream_poll_rx(struct nst_sock *ns)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	__poll_t mask = 0;
+	int err;
 
 	mutex_lock(&ns->rx_lock);
-	nst_stream_fill_to(ns, READ_ONCE(rx->lowat));
+	err = nst_stream_fill_to(ns, READ_ONCE(rx->lowat));
 	if (rx->closed || rx->error || READ_ONCE(rx->shut))
 		mask |= EPOLLIN | EPOLLRDNORM | EPOLLRDHUP;
-	else if (rx->plain_len >= READ_ONCE(rx->lowat))
+	/* For want of memory: nothing need arrive that would wake the poller again. */
+	else if (err == -ENOMEM || rx->plain_len >= READ_ONCE(rx->lowat))
 		mask |= EPOLLIN | EPOLLRDNORM;
 	mutex_unlock(&ns->rx_lock);
 	return mask;

@@ -50,7 +50,7 @@ struct nst_reader {
 int nst_stream_fill(struct nst_sock *ns, struct nst_reader *reader);
 void nst_stream_note(struct nst_sock *ns, const struct nst_header *hdr);
 void nst_stream_keep(struct nst_stream_rx *rx, struct nst_plain *plain);
-void nst_stream_fill_to(struct nst_sock *ns, size_t want);
+int nst_stream_fill_to(struct nst_sock *ns, size_t want);
 void nst_stream_rx_reset(struct nst_sock *ns);
 
 /* stream_cmsg.c */

@@ -374,9 +374,10 @@ int nst_stream_fill(struct nst_sock *ns, struct nst_reader *reader)
 
 /*
  * Opens records until @want bytes of plaintext wait to be read, or as many as the
- * receive buffer may hold, while the application asks for none.
+ * receive buffer may hold, while the application asks for none. Returns 0, or a
+ * negative error that need not stand for good.
  */
-void nst_stream_fill_to(struct nst_sock *ns, size_t want)
+int nst_stream_fill_to(struct nst_sock *ns, size_t want)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 	int ret = 1;
@@ -387,4 +388,5 @@ void nst_stream_fill_to(struct nst_sock *ns, size_t want)
 		rx->plain_size < READ_ONCE(ns->sk->sk_rcvbuf)))
 		ret = nst_stream_fill(ns, NULL);
 	rx->unasked = false;
+	return min(ret, 0);
 }

@@ -7,6 +7,7 @@ import contextlib
 import errno
 import os
 import socket
+import struct
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -15,6 +16,7 @@ import pytest
 from nst_scapy.kernel import NST_TX_SUITE, SOL_NST
 from nst_scapy.suite import SuiteId
 from tests.in_guest.faults import FAIL_NTH, at_every_point, every_allocation_may_fail
+from tests.in_guest.semantics.world import wait_until
 from tests.in_guest.sockets import (
     INET,
     Over,
@@ -24,6 +26,7 @@ from tests.in_guest.sockets import (
     load_keybox,
     nst_pair,
     nst_socket,
+    readable,
     recv_all,
     recv_exactly,
 )
@@ -33,6 +36,7 @@ pytestmark = [
     pytest.mark.timeout(900),
 ]
 SUITES = available_suites()
+SO_MEMINFO = 55
 # What a call may fail with when there is no memory, or when a copy from or to us fails.
 SHORTAGE = {errno.ENOMEM, errno.ENOBUFS, errno.EAGAIN, errno.EFAULT}
 DATA = bytes(range(256)) * 160  # three records
@@ -237,6 +241,35 @@ def test_dgram_recv(suite: SuiteId) -> None:
             assert got == data
 
     assert at_every_point(sent, lambda pair: pair[1].recv(65535), check) > 1
+
+
+def queued_bytes(sock: socket.socket) -> int:
+    """What waits for the socket in the kernel, sealed and with all that is around it."""
+    (allocated,) = struct.unpack_from("I", sock.getsockopt(socket.SOL_SOCKET, SO_MEMINFO, 4))
+    return int(allocated)
+
+
+@pytest.mark.parametrize("kind", [socket.SOCK_STREAM, socket.SOCK_DGRAM])
+def test_poll(kind: socket.SocketKind) -> None:
+    """A poller that could not look is told so: nothing more need arrive to wake it."""
+
+    @contextlib.contextmanager
+    def sent() -> Iterator[socket.socket]:
+        with contextlib.ExitStack() as stack:
+            if kind == socket.SOCK_STREAM:
+                pair = stack.enter_context(pair_in(SUITES[0], running=True))
+                one, two = pair.initiator, pair.acceptor
+            else:
+                one, two = stack.enter_context(dgram_pair(SUITES[0]))
+            one.send(LATE)
+            assert wait_until(lambda: queued_bytes(two) > 0)
+            yield two
+
+    def check(sock: socket.socket, result: object) -> None:
+        assert result is True or is_shortage(result)
+        assert sock.recv(100) == LATE
+
+    assert at_every_point(sent, readable, check) > 0
 
 
 @pytest.mark.usefixtures("restore_keybox")
