@@ -16,6 +16,7 @@ from fuzz.api import CONTROL, SENDING
 from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
 from fuzz.coverage.guest import Probe, Taken
+from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import TargetGuest
 from fuzz.net.connection import Connection, Refused
@@ -193,6 +194,7 @@ class Lab:
                 str(ECHO_PORT),
             ),
             forwards={} if echo is None else {echo: ECHO_PORT},
+            kept=True,
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
         self._client = TargetClient(self._host)
@@ -224,21 +226,38 @@ class Lab:
             self.guest.__exit__(kind, error, trace)
 
     def restart(self) -> None:
-        """Boot a fresh guest, with a fresh model."""
+        """Have a fresh guest, with a fresh model."""
         self._keep_gcov()
         self.guest.restart()
-        self._begin()
+        try:
+            self._begin()
+        except (TargetSilent, GuestError):
+            if not self.guest.saved:
+                raise
+            # What was saved is of no use; boot, as the first time.
+            self.guest.saved = False
+            self.guest.restart()
+            self._begin()
 
-    def _begin(self) -> None:
-        """Wait for the guest and take stock of it."""
+    def _come_up(self) -> None:
+        """Wait for the guest to boot, and save it; or for the one that was saved."""
+        if self.guest.saved:
+            # Its clock has stood still since.
+            self._client.set_clock(time.time_ns(), ANSWER_SECONDS)
+            return
         self.guest.wait_ready(READY_SECONDS)
         self.guest.console.wait_for(
             r"nst-target: ready",
             READY_SECONDS * self.guest.qemu.slowdown,
             since=self.guest.boot_line,
         )
-        self.boots += 1
+        self.guest.save()
+
+    def _begin(self) -> None:
+        """Wait for the guest and take stock of it."""
         self._host.datagrams.clear()
+        self._come_up()
+        self.boots += 1
         self._dialler.forget()
         read = self._client.read
         self.suites = suites_of(read("/proc/net/nst_suites", ANSWER_SECONDS))

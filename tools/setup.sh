@@ -16,7 +16,7 @@ packages=(
 	# a whole kernel, sanitizer-6.12
 	bc bison flex libelf-dev libssl-dev
 	# guests; virtme-ng looks into kernel images with file
-	busybox-static cpio file iproute2 kmod qemu-system-x86 util-linux
+	busybox-static cpio file iproute2 kmod qemu-system-x86 qemu-utils util-linux
 	# captures of what the module sends
 	tcpdump
 	# programs that run over NST unmodified; their servers are unpacked, below

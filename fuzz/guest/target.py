@@ -8,6 +8,7 @@ import hashlib
 import shlex
 import shutil
 import socket
+import subprocess
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from ipaddress import IPv4Interface, IPv6Interface
@@ -23,6 +24,9 @@ from fuzz.guest.qemu import Machine, Qemu
 from fuzz.guest.scratch import scratch
 
 READY_SECONDS = 20.0
+SAVE_SECONDS = 120.0
+"""How long saving a guest may take on a busy host."""
+_STATE = "ready"
 # Drivers of the two devices, and what the suites need from the kernel crypto API:
 # a module cannot be asked for from inside, the guest has no modprobe.
 STOCK_MODULES = (
@@ -67,6 +71,7 @@ class TargetGuest:
         stock: Sequence[str] = (),
         counted: bool = False,
         forwards: Mapping[int, int] | None = None,
+        kept: bool = False,
     ) -> None:
         """Describe the guest; `start` or `with` boots it.
 
@@ -75,7 +80,8 @@ class TargetGuest:
         `memory` is in MiB. `stock` names more of the kernel's own modules to load, and
         `counted` has the guest's clock count instructions, on one CPU. `forwards` gives TCP
         ports of the host's loopback that lead, over a second interface, to a port of the
-        guest. The console is kept in `workdir`/console.log.
+        guest. `kept` lets the guest be saved (`save`), so that a restart takes no boot. The
+        console is kept in `workdir`/console.log.
         """
         self._kernel = kernel
         self._module = module
@@ -89,6 +95,8 @@ class TargetGuest:
         self._memory = memory
         self._cpus = cpus
         self._forwards = dict(forwards or {})
+        self._kept = kept
+        self.saved = False
         workdir.mkdir(parents=True, exist_ok=True)
         self.console = Console(workdir / "console.log")
         self.boot_line = 0
@@ -120,7 +128,10 @@ class TargetGuest:
         return self.console.panic_since(self.boot_line)
 
     def start(self) -> None:
-        """Boot a fresh kernel; does not wait for it to be up (`wait_ready`)."""
+        """Boot a fresh kernel; does not wait for it to be up (`wait_ready`).
+
+        One that was saved comes up as it was then, and says nothing about it.
+        """
         assert self._qemu is None, "the guest has been started already"
         initrd = self._dir / "initrd"
         initrd.write_bytes(_base_archive(self._kernel, self._stock) + self._own_archive())
@@ -144,12 +155,40 @@ class TargetGuest:
                     "-device", "virtio-serial-pci",
                     "-device", "virtserialport,chardev=control,name=nst.control,nr=1",
                     *self._user_network(),
+                    *self._disk(),
                 ],
                 fds=[far.fileno()],
                 counted=self._counted,
             )  # fmt: skip
             self._qemu = Qemu(machine, self.console)
         self.frames.connect(str(self._guest_end))
+
+    def save(self) -> None:
+        """Have restarts bring the guest back as it is now; its clocks, too, are those of now.
+
+        Raises:
+            GuestError: it cannot be saved.
+        """
+        if said := self.qemu.qmp.monitor(f"savevm {_STATE}", SAVE_SECONDS).strip():
+            raise GuestError(f"the guest cannot be saved: {said}")
+        self.saved = True
+
+    def _disk(self) -> list[str]:
+        """The options for the file that holds what is saved, and to begin with that."""
+        if not self._kept:
+            return []
+        file = self._dir / "saved.qcow2"
+        if not file.exists():
+            image = shutil.which("qemu-img")
+            if image is None:
+                raise SetupError("qemu-img is missing: apt-get install qemu-utils")
+            # Nothing is ever read from it as from a disk.
+            subprocess.run(
+                [image, "create", "-q", "-f", "qcow2", str(file), "1M"],
+                check=True, capture_output=True,
+            )  # fmt: skip
+        begin = ["-loadvm", _STATE] if self.saved else []
+        return ["-drive", f"file={file},if=none,format=qcow2,id=saved", *begin]
 
     def _user_network(self) -> list[str]:
         """The options for QEMU's own network, if anything is to be forwarded."""

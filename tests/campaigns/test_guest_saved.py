@@ -1,0 +1,52 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""A guest that was used up comes back as it was when it had just booted."""
+
+from __future__ import annotations
+
+import time
+from pathlib import Path
+
+from fuzz.campaigns.runner import run_keybox
+from fuzz.guest.kernel import Kernel
+from fuzz.lab import Lab
+from fuzz.script import Action, Step
+from nst_scapy.header import Transport
+from nst_scapy.sender import DgramSender
+from nst_scapy.verdict import Verdict
+
+OK, REPLAY = ((Transport.DGRAM, verdict) for verdict in (Verdict.OK, Verdict.REPLAY))
+
+
+def test_a_restart_brings_back_an_unused_guest(
+    kernel: Kernel, nst_ko: Path, tmp_path: Path
+) -> None:
+    box = run_keybox("saved")
+    box.save(tmp_path / "keybox")
+    lab = Lab(kernel, module=nst_ko, keybox=tmp_path / "keybox", workdir=tmp_path / "guest")
+
+    def verdicts(script: bytes) -> list[tuple[Transport, Verdict]]:
+        execution = lab.execute(script)
+        assert execution.difference is None
+        return list(execution.seen.verdicts)
+
+    with lab:
+        booted = len(lab.guest.console)
+        step = Step(Action.DATAGRAM, 4, DgramSender(box).seal(b"once", now=lab.now()))
+        assert verdicts(step.pack()) == [OK]
+        assert verdicts(step.pack()) == [REPLAY]
+        first = lab.creation
+        lab.restart()
+        assert lab.boots == 2
+        assert len(lab.guest.console) == booted  # no kernel booted
+        assert abs(lab.now() - time.time_ns()) < 5e9
+        assert first < lab.creation <= lab.now()
+        # Its tables are those of now: they know nothing, and refuse what is older than they.
+        assert verdicts(step.pack()) == [REPLAY]
+        again = Step(Action.DATAGRAM, 4, DgramSender(box).seal(b"again", now=lab.now()))
+        assert verdicts(again.pack()) == [OK]
+
+        # If what was saved is lost, it boots.
+        lab.guest.saved = False
+        lab.restart()
+        assert len(lab.guest.console) > booted
+        assert lab.guest.saved
