@@ -56,15 +56,12 @@ CREATE TABLE finding (
     UNIQUE (campaign, kind, title)
 );
 
--- What a campaign's guests had covered of the module, now and then, all that was covered
--- before included.
+-- How many edges of the module's code (fuzz/coverage/guest.py) had been taken, now and then,
+-- in a run with a corpus: by its cases so far and by those of the corpus.
 CREATE TABLE coverage (
     id INTEGER PRIMARY KEY,
     campaign INTEGER NOT NULL REFERENCES campaign (id),
     sent REAL NOT NULL,         -- as in cases
-    lines INTEGER NOT NULL,
-    all_lines INTEGER NOT NULL,
-    branches INTEGER NOT NULL,
-    all_branches INTEGER NOT NULL
+    edges INTEGER NOT NULL
 );
 """

@@ -246,15 +246,12 @@ class Store:
             ).fetchall()
         return bool(count == 1)
 
-    def add_coverage(
-        self, campaign: int, *, lines: int, all_lines: int, branches: int, all_branches: int
-    ) -> None:
-        """Write what has been covered until now, and commit."""
+    def add_coverage(self, campaign: int, edges: int) -> None:
+        """Write how many edges have been taken until now, and commit."""
         with self.transaction():
             self._database.execute(
-                "INSERT INTO coverage (campaign, sent, lines, all_lines, branches, all_branches)"
-                " VALUES (?, ?, ?, ?, ?, ?)",
-                (campaign, time.time(), lines, all_lines, branches, all_branches),
+                "INSERT INTO coverage (campaign, sent, edges) VALUES (?, ?, ?)",
+                (campaign, time.time(), edges),
             )
 
     def time_campaign(self, campaign: int, seconds: float, shard: int = 0) -> None:

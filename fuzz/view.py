@@ -90,7 +90,7 @@ class PlainView(_View):
             noun = "finding" if total.findings == 1 else "findings"
             self._say(
                 f"{shard.campaign}: {total.cases}{goal} cases, {rate:.0f}/s,"
-                f" {_share(total)} authenticated, {total.findings} {noun}"
+                f" {_share(total)} authenticated, {total.findings} {noun}{_edges(total)}"
             )
 
     def found(self, shard: Shard, finding: Finding, case: int) -> None:
@@ -156,7 +156,8 @@ class LiveView(_View):
         table.add_column("campaign", no_wrap=True)
         if self._limits.cases is not None:
             table.add_column("", width=_BAR_WIDTH)
-        for heading in ("cases", "a second", "authenticated", "findings"):
+        counted = any(done.edges is not None for done in self._shards.values())
+        for heading in ("cases", "a second", "authenticated", *["edges"] * counted, "findings"):
             table.add_column(heading, justify="right")
         table.add_column("guests")
         for name in names:
@@ -169,6 +170,7 @@ class LiveView(_View):
                 f"{total.cases:,}",
                 f"{rate:,.0f}",
                 _share(total),
+                *[f"{total.edges or 0:,}"] * counted,
                 Text(str(total.findings), style="bold red" if total.findings else "dim"),
                 self._guests_of(name),
             )
@@ -192,6 +194,10 @@ class LiveView(_View):
 
 def _share(progress: Progress) -> str:
     return f"{progress.authenticated / progress.cases:.0%}" if progress.cases else "-"
+
+
+def _edges(progress: Progress) -> str:
+    return f", {progress.edges} edges" if progress.edges is not None else ""
 
 
 def view(console: Console, limits: Limits) -> PlainView | LiveView:

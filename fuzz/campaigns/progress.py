@@ -57,7 +57,8 @@ class Shard:
 class Progress:
     """How far a shard has got.
 
-    `findings` are those that it was the first to show.
+    `findings` are those that it was the first to show. `edges` of the module's code are those
+    taken by then, by anybody; `None` if they are not counted.
     """
 
     cases: int = 0
@@ -65,6 +66,7 @@ class Progress:
     authenticated: int = 0
     verdicts: Counter[str] = field(default_factory=Counter)
     findings: int = 0
+    edges: int | None = None
 
     @property
     def rate(self) -> float:
@@ -91,6 +93,8 @@ class Progress:
             sum(part.authenticated for part in parts),
             verdicts,
             sum(part.findings for part in parts),
+            # Each of them knows the others' but for the last second's.
+            max((part.edges for part in parts if part.edges is not None), default=None),
         )
 
 

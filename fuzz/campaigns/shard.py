@@ -41,7 +41,7 @@ _PATIENCE = 3
 """Findings after which an element of the grammar is not mutated any more."""
 _FINDINGS = frozenset(FindingKind)
 _NOTE_SECONDS = 1.0
-"""How often the time that a campaign has taken is stored."""
+"""How often it is stored how far a campaign has got."""
 _AUTHENTICATED = frozenset({Verdict.OK, Verdict.PADDING})
 
 
@@ -142,7 +142,8 @@ class ShardRun:
                     self._conclude()
                     return
         finally:
-            self._store.time_campaign(self._campaign, self._seconds(), self._shard.number)
+            self.progress.seconds = self._seconds()
+            self._note()
 
     # What comes next.
 
@@ -269,14 +270,22 @@ class ShardRun:
                 progress.verdicts[verdict] += count
             if self._keeper is not None and current.execution.taken is not None:
                 self._keeper.look(current.execution.taken, case.script, case.now)
+                progress.edges = len(self._keeper.known)
         progress.cases += 1
         if current.finding:
             self._found(current.finding, current.number)
         progress.seconds = self._seconds()
         if progress.seconds - self._noted >= _NOTE_SECONDS:
-            self._noted = progress.seconds
-            self._store.time_campaign(self._campaign, progress.seconds, self._shard.number)
+            self._note()
         self._watcher.progress(self._shard, progress)
+
+    def _note(self) -> None:
+        """Store how far the campaign has got."""
+        progress = self.progress
+        self._noted = progress.seconds
+        self._store.time_campaign(self._campaign, progress.seconds, self._shard.number)
+        if progress.edges is not None:
+            self._store.add_coverage(self._campaign, progress.edges)
 
     def _conclude(self) -> None:
         """Look once more for what only shows in all cases together; the last one stands for it."""

@@ -53,20 +53,14 @@ class Chart:
     bottom: float = HEIGHT - _BOTTOM
 
 
-def chart(
-    title: str, series: Sequence[Series], *, steps: bool = False, top: float = 0, unit: str = ""
-) -> Chart:
-    """Lay a chart out.
-
-    `steps` draws whole numbers that stay until the next; `top` is the least that the vertical axis
-    reaches; `unit` follows its numbers.
-    """
+def chart(title: str, series: Sequence[Series], *, steps: bool = False) -> Chart:
+    """Lay a chart out. `steps` draws whole numbers that stay until the next."""
     end = max((point[0] for one in series for point in one.points), default=0.0) or 1.0
     most = max((point[1] for one in series for point in one.points), default=0.0)
-    step = _nice(max(most, top) or 1.0)
+    step = _nice(most or 1.0)
     if steps:
         step = max(1.0, step)  # what is counted one by one
-    ceiling = step * math.ceil(max(most, top, step) / step)
+    ceiling = step * math.ceil(max(most, step) / step)
 
     def x(seconds: float) -> float:
         return _LEFT + (WIDTH - _LEFT - _RIGHT) * seconds / end
@@ -84,7 +78,7 @@ def chart(
         path = f"M{points[0][0]:.1f},{points[0][1]:.1f}" + "".join(
             f"H{a:.1f}V{b:.1f}" if steps else f"L{a:.1f},{b:.1f}" for a, b in points[1:]
         )
-        lines.append(Line(one.name, path, points[-1], f"{one.points[-1][1]:,.4g}{unit}"))
+        lines.append(Line(one.name, path, points[-1], f"{one.points[-1][1]:,.0f}"))
     size, name = next((size, name) for size, name in _UNITS if end >= 2 * size or size == 1)
     span = _nice(end / size)
     times = [span * number for number in range(int(end / size / span) + 1)]
@@ -93,7 +87,7 @@ def chart(
         title,
         lines,
         [Tick(x(time * size), f"{time:g} {name}") for time in times],
-        [Tick(y(value), f"{value:,g}{unit}") for value in values],
+        [Tick(y(value), f"{value:,.0f}") for value in values],
     )
 
 

@@ -80,17 +80,12 @@ def _charts(store: Store, started: float) -> Iterator[Chart]:
             points.append((max(end, points[-1][0]), points[-1][1]))
         kinds = [kind for kind in FindingKind if kind in found]
         yield chart("Findings", [Series(kind, found[kind]) for kind in kinds], steps=True)
-    covered: dict[str, list[tuple[float, float]]] = {}
-    for campaign, sent, lines, all_lines, branches, all_branches in timeline.coverage(store):
-        for what, part, whole in (
-            ("lines", lines, all_lines), ("branches", branches, all_branches),
-        ):  # fmt: skip
-            if whole:
-                points = covered.setdefault(f"{campaign}, {what}", [])
-                points.append((sent - started, 100 * part / whole))
-    if covered:
-        series = [Series(name, points) for name, points in covered.items()]
-        yield chart("Coverage of the module", series, steps=True, top=100, unit=" %")
+    taken: dict[str, list[tuple[float, float]]] = {}
+    for campaign, sent, edges in timeline.edges(store):
+        taken.setdefault(campaign, []).append((sent - started, edges))
+    if taken:
+        series = [Series(name, points) for name, points in taken.items()]
+        yield chart("Edges of the module's code", series, steps=True)
 
 
 def _shown(store: Store, summary: Summary, found: StoredFinding) -> ShownFinding:

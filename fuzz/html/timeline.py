@@ -35,10 +35,10 @@ def findings(store: Store) -> list[tuple[str, float]]:
     return [(kind, sent) for kind, sent in rows]
 
 
-def coverage(store: Store) -> list[tuple[str, float, int, int, int, int]]:
-    """Campaign, time, lines and all lines, branches and all branches, in order of time."""
+def edges(store: Store) -> list[tuple[str, float, int]]:
+    """Campaign, time, and how many edges had been taken until then, in order of time."""
     rows = store.select(
-        "SELECT name, sent, lines, all_lines, branches, all_branches"
-        " FROM coverage JOIN campaign ON campaign.id = campaign ORDER BY sent"
+        "SELECT name, sent, edges FROM coverage JOIN campaign ON campaign.id = campaign"
+        " ORDER BY sent"
     )
-    return [(name, *numbers) for name, *numbers in rows]
+    return list(rows)

@@ -11,6 +11,8 @@ from typing import Any
 import pytest
 
 from fuzz.corpus.entry import Corpus
+from fuzz.html import timeline
+from fuzz.store import reading
 
 pytestmark = pytest.mark.timeout(600)
 
@@ -35,6 +37,10 @@ def test_cases_are_kept_and_their_mutants_take_new_edges(nst_fuzz: str, tmp_path
 
     mutated = _run(nst_fuzz, "mutants", "--cases", "200", "--output", tmp_path / "second", *common)
     assert mutated["findings"] == []
+    with reading(tmp_path / "second") as store:
+        course = [edges for _, _, edges in timeline.edges(store)]
+    assert course == sorted(course)
+    assert course[-1] == len(corpus.edges(build))
     assert mutated["campaigns"][0]["authenticated"] > 60
     assert kept.keys() < corpus.cases().keys()
     assert edges < corpus.edges(build)

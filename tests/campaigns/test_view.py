@@ -16,7 +16,7 @@ ONE, OTHER = Shard("keys", 0, 2), Shard("keys", 1, 2)
 FOUND = Finding(FindingKind.CRASH, "BUG: [bold]it", "")
 
 
-def shown(*, terminal: bool) -> list[str]:
+def shown(*, terminal: bool, edges: int | None = None) -> list[str]:
     """The lines left at the end of a run of two guests, on a terminal or not."""
     text = io.StringIO()
     console = Console(file=text, force_terminal=terminal, width=120, color_system=None)
@@ -25,7 +25,9 @@ def shown(*, terminal: bool) -> list[str]:
         watcher.booting(OTHER, again=False)
         watcher.progress(ONE, Progress(50, 0.5, 25, Counter({"OK": 40, "KID": 10})))
         watcher.found(OTHER, FOUND, 77)
-        watcher.progress(OTHER, Progress(50, 0.25, 50, Counter({"OK": 1960}), findings=1))
+        watcher.progress(
+            OTHER, Progress(50, 0.25, 50, Counter({"OK": 1960}), findings=1, edges=edges)
+        )
         watcher.ended(ONE)
         watcher.booting(OTHER, again=True)
     return [line.rstrip() for line in text.getvalue().splitlines()]
@@ -50,3 +52,12 @@ def test_a_terminal_gets_a_table() -> None:
     assert row.endswith("1 rebooting, 1 done")
     assert "OK 2,000  KID 10" in last
     assert "crash in keys 2/2, case 77: BUG: [bold]it" in last
+
+
+def test_edges_are_shown_where_they_are_counted() -> None:
+    assert "keys: 100/100 cases, 300/s, 75% authenticated, 1 finding, 5432 edges" in shown(
+        terminal=False, edges=5432
+    )
+    last = "\n".join(shown(terminal=True, edges=5432)).rpartition("campaign")[2]
+    assert "edges" in last.splitlines()[0]
+    assert "5,432" in last
