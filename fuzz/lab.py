@@ -4,78 +4,47 @@
 from __future__ import annotations
 
 import contextlib
-import itertools
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
 
-from fuzz.api import CONTROL, SENDING
+from fuzz.api import CONTROL
 from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
 from fuzz.coverage.guest import Probe, Taken
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
-from fuzz.guest.target import TargetGuest
+from fuzz.guest.target import READY_SECONDS, TargetGuest
 from fuzz.net.connection import Connection, Refused
-from fuzz.net.dialler import Dialler
 from fuzz.net.ethernet import MTU
 from fuzz.net.host import Host
-from fuzz.net.tcp import MSS
 from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Difference, Observation, compare
 from fuzz.oracles.console import ReportWatch
-from fuzz.oracles.control import SYSCTL
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.leaks import Holdings
-from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
-from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of, token_of
-from fuzz.script import (
-    ON_CONNECTION,
-    Action,
-    Loose,
-    Step,
-    api_of,
-    connections,
-    keys_of,
-    patched,
-    unpack,
-)
+from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of
+from fuzz.player import ANSWER_SECONDS, Player
+from fuzz.script import Action, Step, api_of, patched, unpack
 from fuzz.stations import GUEST, HOST
 from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
-from fuzz.target.client import (
-    CONTROL_PORT,
-    ECHO_PORT,
-    TargetClient,
-    TargetRefused,
-    TargetSilent,
-)
-from fuzz.target.wire import CALLS, Item, Kind, Op, Reply
+from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetRefused, TargetSilent
+from fuzz.target.wire import Item, Kind, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
-from nst_scapy.kernel_messages import SETTINGS
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
 AF_NST = 18
-READY_SECONDS = 20.0
-ANSWER_SECONDS = 30.0
-"""How long the target may take to answer; a translated guest on a busy host is slow."""
 _INTERFACE = "eth0"
 _SETTLE_SECONDS = (0.01, 0.05, 0.25)
-_FIRST_PORT, _LAST_PORT = 10000, 60000
 _UDP_HEADER = 8
-_END_SECONDS = 0.05
-"""How much later than its reply the last segments of a busy guest may come."""
-_DRAIN_SECONDS = 2.0
-"""How long a guest may be silent that has something to send; its TCP tries again before."""
-
-
 # The link breaks when QEMU ends.
 _LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
 
@@ -99,24 +68,6 @@ class Execution:
     difference: Difference | None
     strict: bool
     taken: Taken | None = None
-
-
-def _sent_on(connection: Connection, step: Step) -> list[bytes]:
-    """The frames of a step that sends on a connection."""
-    if step.action is Action.TCP:
-        loose = Loose.of(step)
-        return [
-            connection.loose(
-                loose.offset, loose.flags, loose.payload,
-                window=loose.window, urgent=loose.urgent, intact=loose.intact,
-            )
-        ]  # fmt: skip
-    if step.action is Action.FIN:
-        return [connection.fin()]
-    mss = MSS[connection.family]
-    return [
-        connection.data(step.data[start : start + mss]) for start in range(0, len(step.data), mss)
-    ]
 
 
 @dataclass(frozen=True)
@@ -197,9 +148,8 @@ class Lab:
             kept=True,
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
-        self._client = TargetClient(self._host)
-        self._dialler = Dialler(self._host, DEFAULT_PORT)
-        self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
+        self._player = Player(self._host, self.keybox)
+        self._client = self._player.client
         self._tables = tables
         self.reports = ReportWatch(self.guest.console)
         self.boots = 0
@@ -258,30 +208,25 @@ class Lab:
         self._host.datagrams.clear()
         self._come_up()
         self.boots += 1
-        self._dialler.forget()
-        read = self._client.read
-        self.suites = suites_of(read("/proc/net/nst_suites", ANSWER_SECONDS))
+        self.suites = suites_of(self._client.read("/proc/net/nst_suites", ANSWER_SECONDS))
         for table in ("dgram", "stream"):
             size = getattr(self._tables, table)
             if size is not None:
                 path = f"/proc/sys/net/nst/{table}_sessions_max"
                 self._client.write(path, str(size).encode(), ANSWER_SECONDS)
 
-        def sysctl(name: str) -> int:
-            return int(read(f"{SYSCTL}{name}", ANSWER_SECONDS))
-
-        self._settings = {name: sysctl(name) for name in SETTINGS}
-
+        self._player.begin()
+        settings = self._player.settings
         self._shadow = Shadow(
             self.keybox,
             self.suites,
-            window_ns=self._settings["timestamp_window_ms"] * 1_000_000,
-            stream_sessions=self._settings["stream_sessions_max"],
-            dgram_sessions=self._settings["dgram_sessions_max"],
+            window_ns=settings["timestamp_window_ms"] * 1_000_000,
+            stream_sessions=settings["stream_sessions_max"],
+            dgram_sessions=settings["dgram_sessions_max"],
         )
         self._model_states = (0, 0, 0, 0)
         self._clock = GuestClock()
-        reply = self._ask(())
+        reply = self._player.ask(())
         self._counters = self._note(reply)
         self._module_states = Observation.between(self._counters, self._counters, ()).states
         self._taint = reply.taint
@@ -319,12 +264,12 @@ class Lab:
         """Set the guest's real-time clock, ns since 1970."""
         self._client.set_clock(ns, ANSWER_SECONDS)
         self._clock = GuestClock()
-        self._counters = self._note(self._ask(()))
+        self._counters = self._note(self._player.ask(()))
 
     @property
     def tainted(self) -> bool:
         """Whether the kernel has tainted itself since the guest came up."""
-        return self._last_taint != self._taint
+        return self._player.taint != self._taint
 
     @property
     def killed(self) -> bool:
@@ -346,7 +291,7 @@ class Lab:
         """
         try:
             text = self._client.holdings(ANSWER_SECONDS)
-            return Holdings.parse(text, self._note(self._ask(())))
+            return Holdings.parse(text, self._note(self._player.ask(())))
         except (TargetRefused, *_LOSSES) as error:
             raise Lost(str(error)) from None
 
@@ -369,7 +314,7 @@ class Lab:
         try:
             steps = self._concrete(unpack(script))
             begun = self._clock.at_least(time.monotonic_ns())
-            request, items, opened = self._send_all(steps)
+            request, items, opened = self._player.play(steps)
         except _LOSSES as error:
             raise Lost(str(error)) from None
         return Flight(steps, begun, items, opened, request)
@@ -383,10 +328,10 @@ class Lab:
         steps, items, opened = flight.steps, flight.items, flight.opened
         try:
             before = self._counters
-            reply = self._answer(flight.request)
+            reply = self._player.answer(flight.request)
             items += reply.items
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
-            sent = self._sealed_on(opened, steps, reply.drained)
+            sent = self._player.end(opened, steps, reply.drained)
             told = [item for item in items if item.kind is Kind.API]
             expected = self._shadow.judge(steps, moment, told)
             counters = self._note(reply)
@@ -396,17 +341,16 @@ class Lab:
                     break
                 # What the module does outside of the receive call may still be under way.
                 time.sleep(pause)
-                reply = self._ask(())
+                reply = self._player.ask(())
                 items += reply.items
                 counters = self._note(reply)
                 execution = self._judged(expected, steps, moment, before, counters, items, sent)
             if any(step.action is Action.KEYS for step in steps):
-                self._load(self.keybox)
+                self._player.load(self.keybox)
             if _changed(steps):
-                self._restore()
+                self._player.restore()
             if opened:
-                for family in (4, 6):
-                    self._dialler.prepare(family)
+                self._player.prepare()
             if self._keeper is not None:
                 execution = replace(execution, taken=self.probe.edges())
         except _LOSSES as error:
@@ -454,7 +398,7 @@ class Lab:
         """A datagram sealed by the module's own socket."""
         begun = self._clock.at_least(time.monotonic_ns())
         data = self._host.own.ipv6 if family == 6 else b""
-        reply = self._ask((), Op.SEND, data + b"reflected", family=family, port=DEFAULT_PORT)
+        reply = self._player.ask((), Op.SEND, data + b"reflected", family=family, port=DEFAULT_PORT)
         if reply.error:
             raise Lost(f"the module does not send: errno {reply.error}")
         datagram = self._host.wait_for(
@@ -464,116 +408,6 @@ class Lab:
             raise Lost("the module sent no datagram")
         self._shadow.sealed(family, datagram.payload, Interval(begun, reply.drained))
         return datagram.payload
-
-    def _send_all(self, steps: Sequence[Step]) -> tuple[int, list[Item], list[Connection]]:
-        """Do all steps; the last request, what was received before, and the connections."""
-        frames: list[bytes] = []
-        items: list[Item] = []
-        opened: list[Connection] = []
-        source = next(self._ports)
-        for step in steps:
-            if step.action in ON_CONNECTION:
-                if opened:
-                    frames += _sent_on(opened[-1], step)
-            elif step.action is Action.DATAGRAM:
-                frames += self._host.datagram(
-                    step.data,
-                    source_port=source,
-                    destination_port=DEFAULT_PORT,
-                    family=step.argument,
-                )
-            elif step.action is Action.PACKET:
-                frames.append(self._host.packet(step.data, step.argument))
-            elif step.action is Action.CONNECT:
-                self._host.transmit(frames)
-                opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
-                frames = [opened[-1].ack()]
-            elif step.action is Action.RESTORE:
-                self._host.transmit(frames)
-                self._restore()
-                frames = []
-            elif step.action is Action.KEYS:
-                items += self._ask(frames).items
-                self._load(keys_of(step, self.keybox))
-                frames = []
-            else:
-                items += self._call(frames, step, opened).items
-                frames = []
-        keeps = any(step.action is Action.ACCEPT for step in steps)
-        request = self._client.send(Op.COLLECT, before=frames, value=int(keeps))
-        return request, items, opened
-
-    def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
-        """Have the application do a step, after the frames."""
-        waits = step.action is Action.API and api_of(step).wait
-
-        def acknowledge() -> None:
-            for connection in opened:
-                connection.acknowledge()
-
-        chooses = step.action in (Action.ACCEPT, Action.API)
-        return self._ask(
-            frames, CALLS[step.action], step.data,
-            family=step.argument if chooses else 4, value=0 if chooses else step.argument,
-            meanwhile=acknowledge if waits else lambda: None,
-        )  # fmt: skip
-
-    def _restore(self) -> None:
-        """Make key box and settings what they were when the guest came up."""
-        for name, value in self._settings.items():
-            self._client.write(f"{SYSCTL}{name}", str(value).encode(), ANSWER_SECONDS)
-        self._load(self.keybox)
-
-    def _load(self, box: KeyBox) -> None:
-        """Give the guest a key box."""
-        self._client.write("/proc/net/nst_keybox", box.dumps().encode(), ANSWER_SECONDS)
-
-    def _sealed_on(
-        self, opened: Sequence[Connection], steps: Sequence[Step], now: int
-    ) -> list[Sent | Verdict]:
-        """What the guest sealed on each connection, which is ended."""
-        boxes = [self.keybox]
-        boxes += [keys_of(step, self.keybox) for step in steps if step.action is Action.KEYS]
-        tokens = [token_of(one) for one in connections(steps)]
-        found: list[Sent | Verdict] = []
-        sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
-        for connection, token in zip(opened, tokens, strict=True):
-            if sends:
-                connection.drain(_DRAIN_SECONDS)
-            connection.await_end(_END_SECONDS)
-            stream = bytes(connection.received)
-            found.append(
-                sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)
-            )
-            if not connection.reset:
-                self._host.transmit([connection.rst()])
-            connection.close()
-        return found + (self._datagrams_sent(boxes, now) if sends else [])
-
-    def _datagrams_sent(self, boxes: Sequence[KeyBox], now: int) -> list[Sent | Verdict]:
-        """What the guest sealed as datagrams, IPv4 first."""
-        came = {4: list[bytes](), 6: list[bytes]()}
-        while datagram := self._host.take_datagram(destination_port=DEFAULT_PORT):
-            came[datagram.family].append(datagram.payload)
-        return [sealed_datagram(one, boxes=boxes, now=now) for one in (*came[4], *came[6])]
-
-    def _ask(
-        self,
-        before: Sequence[bytes],
-        op: Op = Op.COLLECT,
-        data: bytes = b"",
-        family: int = 4,
-        port: int = 0,
-        value: int = 0,
-        meanwhile: Callable[[], None] = lambda: None,
-    ) -> Reply:
-        request = self._client.send(op, data, before=before, family=family, port=port, value=value)
-        return self._answer(request, meanwhile)
-
-    def _answer(self, request: int, meanwhile: Callable[[], None] = lambda: None) -> Reply:
-        reply = self._client.reply(request, ANSWER_SECONDS, meanwhile)
-        self._last_taint = reply.taint
-        return reply
 
     def _note(self, reply: Reply) -> Counters:
         """The counters in a reply; it also tells of the clock."""

@@ -1,0 +1,196 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""Doing a case's steps: frames for the guest, calls of its application, keys and settings."""
+
+from __future__ import annotations
+
+import itertools
+from collections.abc import Callable, Sequence
+
+from fuzz.api import SENDING
+from fuzz.net.connection import Connection
+from fuzz.net.dialler import Dialler
+from fuzz.net.host import Host
+from fuzz.net.tcp import MSS
+from fuzz.oracles.control import SYSCTL
+from fuzz.oracles.outflow import sealed, sealed_datagram
+from fuzz.oracles.served import Sent
+from fuzz.oracles.shadow import token_of
+from fuzz.script import ON_CONNECTION, Action, Loose, Step, api_of, connections, keys_of
+from fuzz.target.client import TargetClient
+from fuzz.target.wire import CALLS, Item, Op, Reply
+from nst_scapy.header import DEFAULT_PORT
+from nst_scapy.kernel_messages import SETTINGS
+from nst_scapy.keybox import KeyBox
+from nst_scapy.verdict import Verdict
+
+ANSWER_SECONDS = 30.0
+"""How long the target may take to answer; a translated guest on a busy host is slow."""
+_FIRST_PORT, _LAST_PORT = 10000, 60000
+_END_SECONDS = 0.05
+"""How much later than its reply the last segments of a busy guest may come."""
+_DRAIN_SECONDS = 2.0
+"""How long a guest may be silent that has something to send; its TCP tries again before."""
+
+
+class Player:
+    """Does what steps say, from the user-space host at the other end of a guest's link.
+
+    Whatever waits for the guest raises `TargetSilent`, `fuzz.net.connection.Refused` or
+    ConnectionError if it does not answer.
+
+    Attributes:
+        client: the way to the guest's target program.
+        settings: of the guest when it came up, by their sysctls' names.
+        taint: the kernel's, in the last reply.
+    """
+
+    def __init__(self, host: Host, keybox: KeyBox) -> None:
+        """`keybox` is what the guest came up with."""
+        self.client = TargetClient(host)
+        self.settings: dict[str, int] = {}
+        self.taint = 0
+        self._host = host
+        self._keybox = keybox
+        self._dialler = Dialler(host, DEFAULT_PORT)
+        self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
+
+    def begin(self) -> None:
+        """Take stock of a fresh guest."""
+        self._dialler.forget()
+        read = self.client.read
+        self.settings = {name: int(read(f"{SYSCTL}{name}", ANSWER_SECONDS)) for name in SETTINGS}
+
+    def ask(
+        self,
+        before: Sequence[bytes],
+        op: Op = Op.COLLECT,
+        data: bytes = b"",
+        family: int = 4,
+        port: int = 0,
+        value: int = 0,
+        meanwhile: Callable[[], None] = lambda: None,
+    ) -> Reply:
+        """Send the frames `before` and a request, and wait for its reply."""
+        request = self.client.send(op, data, before=before, family=family, port=port, value=value)
+        return self.answer(request, meanwhile)
+
+    def answer(self, request: int, meanwhile: Callable[[], None] = lambda: None) -> Reply:
+        """Wait for the reply to a request."""
+        reply = self.client.reply(request, ANSWER_SECONDS, meanwhile)
+        self.taint = reply.taint
+        return reply
+
+    def play(self, steps: Sequence[Step]) -> tuple[int, list[Item], list[Connection]]:
+        """Do all steps; the last request, what was received before, and the connections."""
+        frames: list[bytes] = []
+        items: list[Item] = []
+        opened: list[Connection] = []
+        source = next(self._ports)
+        for step in steps:
+            if step.action in ON_CONNECTION:
+                if opened:
+                    frames += _sent_on(opened[-1], step)
+            elif step.action is Action.DATAGRAM:
+                frames += self._host.datagram(
+                    step.data,
+                    source_port=source,
+                    destination_port=DEFAULT_PORT,
+                    family=step.argument,
+                )
+            elif step.action is Action.PACKET:
+                frames.append(self._host.packet(step.data, step.argument))
+            elif step.action is Action.CONNECT:
+                self._host.transmit(frames)
+                opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
+                frames = [opened[-1].ack()]
+            elif step.action is Action.RESTORE:
+                self._host.transmit(frames)
+                self.restore()
+                frames = []
+            elif step.action is Action.KEYS:
+                items += self.ask(frames).items
+                self.load(keys_of(step, self._keybox))
+                frames = []
+            else:
+                items += self._call(frames, step, opened).items
+                frames = []
+        keeps = any(step.action is Action.ACCEPT for step in steps)
+        request = self.client.send(Op.COLLECT, before=frames, value=int(keeps))
+        return request, items, opened
+
+    def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
+        """Have the application do a step, after the frames."""
+        waits = step.action is Action.API and api_of(step).wait
+
+        def acknowledge() -> None:
+            for connection in opened:
+                connection.acknowledge()
+
+        chooses = step.action in (Action.ACCEPT, Action.API)
+        return self.ask(
+            frames, CALLS[step.action], step.data,
+            family=step.argument if chooses else 4, value=0 if chooses else step.argument,
+            meanwhile=acknowledge if waits else lambda: None,
+        )  # fmt: skip
+
+    def restore(self) -> None:
+        """Make key box and settings what they were when the guest came up."""
+        for name, value in self.settings.items():
+            self.client.write(f"{SYSCTL}{name}", str(value).encode(), ANSWER_SECONDS)
+        self.load(self._keybox)
+
+    def load(self, box: KeyBox) -> None:
+        """Give the guest a key box."""
+        self.client.write("/proc/net/nst_keybox", box.dumps().encode(), ANSWER_SECONDS)
+
+    def prepare(self) -> None:
+        """Begin the connections that the next case may want."""
+        for family in (4, 6):
+            self._dialler.prepare(family)
+
+    def end(
+        self, opened: Sequence[Connection], steps: Sequence[Step], now: int
+    ) -> list[Sent | Verdict]:
+        """End the connections; what the guest sealed on each, and then as datagrams."""
+        boxes = [self._keybox]
+        boxes += [keys_of(step, self._keybox) for step in steps if step.action is Action.KEYS]
+        tokens = [token_of(one) for one in connections(steps)]
+        found: list[Sent | Verdict] = []
+        sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
+        for connection, token in zip(opened, tokens, strict=True):
+            if sends:
+                connection.drain(_DRAIN_SECONDS)
+            connection.await_end(_END_SECONDS)
+            stream = bytes(connection.received)
+            found.append(
+                sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)
+            )
+            if not connection.reset:
+                self._host.transmit([connection.rst()])
+            connection.close()
+        return found + (self._datagrams_sent(boxes, now) if sends else [])
+
+    def _datagrams_sent(self, boxes: Sequence[KeyBox], now: int) -> list[Sent | Verdict]:
+        """What the guest sealed as datagrams, IPv4 first."""
+        came = {4: list[bytes](), 6: list[bytes]()}
+        while datagram := self._host.take_datagram(destination_port=DEFAULT_PORT):
+            came[datagram.family].append(datagram.payload)
+        return [sealed_datagram(one, boxes=boxes, now=now) for one in (*came[4], *came[6])]
+
+
+def _sent_on(connection: Connection, step: Step) -> list[bytes]:
+    """The frames of a step that sends on a connection."""
+    if step.action is Action.TCP:
+        loose = Loose.of(step)
+        return [
+            connection.loose(
+                loose.offset, loose.flags, loose.payload,
+                window=loose.window, urgent=loose.urgent, intact=loose.intact,
+            )
+        ]  # fmt: skip
+    if step.action is Action.FIN:
+        return [connection.fin()]
+    mss = MSS[connection.family]
+    return [
+        connection.data(step.data[start : start + mss]) for start in range(0, len(step.data), mss)
+    ]
