@@ -62,7 +62,7 @@ def command(
     it. Found means that an oracle spoke within the budget: a kernel report, silence, or
     model and module apart. With --triage it also has to come under its title and as one
     bucket, to be minimised to at most 4 records, and the exported script has to show it
-    again. Exits with 1 if any of that fails.
+    again, and so has the program in C, if there is one. Exits with 1 if any of that fails.
     """
     bugs = [planted.find(name) for name in names] or list(planted.load().values())
     if triage and not names:
@@ -196,15 +196,18 @@ def _as_json(one: Measured) -> dict[str, Any]:
         "bytes_before": one.size_before,
         "trials": one.trials,
         "verified": one.verified,
+        "program": one.program,
     }
 
 
 def _line(one: Measured) -> str:
     if not one.title:
         return f"{one.bug.name}: NOT FOUND"
+    program = {None: "", True: ", so does the one in C", False: ", THE ONE IN C DOES NOT"}
     return (
         f"{one.bug.name}: {'ok' if one.good else 'NOT AS IT SHOULD BE'}: {one.title};"
         f" {one.buckets} bucket(s), case {one.cases}, again in {one.hits} of {one.tries},"
         f" {one.records} records of {one.size} bytes (was {one.size_before}),"
         f" {one.trials} trials, script {'shows it' if one.verified else 'DOES NOT SHOW IT'}"
+        f"{program[one.program]}"
     )

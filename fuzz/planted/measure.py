@@ -17,6 +17,7 @@ from fuzz.guest.module import build_into
 from fuzz.planted import PlantedBug, plant
 from fuzz.store import Store
 from fuzz.triage.bench import names_of
+from fuzz.triage.export.c import c_program
 from fuzz.triage.export.python import python_script
 from fuzz.triage.export.verify import verify
 from fuzz.triage.minimise import Minimiser
@@ -45,6 +46,7 @@ class Measured:
         size_before: see `size`.
         trials: that minimising took.
         verified: the exported script showed it again, from a clean directory.
+        program: whether the one in C did; `None` if it needs what no program in C has.
     """
 
     bug: PlantedBug
@@ -58,6 +60,7 @@ class Measured:
     size_before: int = 0
     trials: int = 0
     verified: bool = False
+    program: bool | None = None
 
     @property
     def good(self) -> bool:
@@ -68,6 +71,7 @@ class Measured:
             and self.hits > 0
             and self.records <= 4
             and self.verified
+            and self.program is not False
         )
 
 
@@ -154,9 +158,14 @@ def measure(
         Counter(done.others), minimised=True,
     ).save(path, work.bucket.id)  # fmt: skip
     work = work_on(path, work.bucket.id)
-    script = path / "reproducer.py"
-    script.write_text(python_script(dossier_of(work)))
-    shown = verify(script, work.kernel, work.module).shows(names_of(wanted))
+    dossier = dossier_of(work)
+
+    def shows(name: str, text: str) -> bool:
+        reproducer = path / name
+        reproducer.write_text(text)
+        return verify(reproducer, work.kernel, work.module).shows(names_of(wanted))
+
+    program = c_program(dossier)
     return Measured(
         bug,
         work.bucket.title,
@@ -168,5 +177,6 @@ def measure(
         len(small.case.script),
         len(first.case.script),
         small.trials,
-        shown,
+        shows("reproducer.py", python_script(dossier)),
+        None if program is None else shows("reproducer.c", program),
     )

@@ -30,6 +30,7 @@ def test_a_planted_bug_goes_all_the_way(nst_fuzz: str, tmp_path: Path) -> None:
     assert measured["hits"] == measured["tries"]
     assert measured["records"] == 1
     assert measured["verified"], done.stderr
+    assert measured["program"], done.stderr
     assert done.returncode == 0
 
     shown = subprocess.run(

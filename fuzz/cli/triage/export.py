@@ -31,7 +31,7 @@ from fuzz.triage.work import buckets_in, dossier_of, work_on
     "--output", type=click.Path(file_okay=False, path_type=Path), default=Path("nst-triage"),
     show_default=True, metavar="DIR", help="Where the files go.",
 )  # fmt: skip
-@click.option("--verify", "checked", is_flag=True, help="Run each script in a guest.")
+@click.option("--verify", "checked", is_flag=True, help="Run each script and program in a guest.")
 def command(
     names: tuple[str, ...],
     folder: Path,
@@ -45,7 +45,7 @@ def command(
     and JUnit of all.
 
     The script needs Scapy and nst_scapy, and holds no key: it makes its own. Exits with 1 if
-    --verify finds a script that does not show its bug.
+    --verify finds a script, or a program, that does not show its bug.
     """
     wanted = names or tuple(one.id for one in buckets_in(folder) if not one.ignored)
     output.mkdir(parents=True, exist_ok=True)
@@ -58,21 +58,20 @@ def command(
         text = python_script(dossier)
         script = output / f"{work.bucket.id}.py"
         script.write_text(text)
+        reproducers = [script]
         program = c_program(dossier)
         if program is not None:
-            (output / f"{work.bucket.id}.c").write_text(program)
+            reproducers.append(script.with_suffix(".c"))
+            reproducers[-1].write_text(program)
         (output / f"{work.bucket.id}.md").write_text(markdown(dossier, text))
         (output / f"{work.bucket.id}.html").write_text(html(dossier, text))
         click.echo(str(script))
-        if checked:
-            found = verify(script, work.kernel, work.module)
-            names_wanted = names_of(work.member.stored.finding)
-            right = found.shows(names_wanted)
+        for one in reproducers if checked else ():
+            found = verify(one, work.kernel, work.module)
+            right = found.shows(names_of(work.member.stored.finding))
             failed = failed or not right
             seen = ", ".join(report.title for report in found.reports) or "no report"
-            say(
-                f"{work.bucket.id}: {'shows' if right else 'DOES NOT SHOW'} {dossier.title}: {seen}"
-            )
+            say(f"{one.name}: {'shows' if right else 'DOES NOT SHOW'} {dossier.title}: {seen}")
     (output / "triage.sarif").write_text(sarif(dossiers))
     (output / "triage.junit.xml").write_text(junit(dossiers))
     sys.exit(1 if failed else 0)

@@ -5,12 +5,13 @@ from __future__ import annotations
 
 import os
 import shutil
+import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.guest.errors import GuestError
+from fuzz.guest.errors import GuestError, SetupError
 from fuzz.guest.hostroot import HostRootGuest, Job
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.keys import test_keybox
@@ -28,7 +29,7 @@ class Verification:
 
     Attributes:
         reports: of the guest's kernel, in order.
-        printed: by the script.
+        printed: by it.
     """
 
     reports: list[Report]
@@ -39,24 +40,27 @@ class Verification:
         return any(names & {report.title, *report.alt_titles} for report in self.reports)
 
 
-def verify(script: Path, kernel: Kernel, module: Path) -> Verification:
-    """Run a script as root in a guest that has the module loaded.
+def verify(reproducer: Path, kernel: Kernel, module: Path) -> Verification:
+    """Run a Python script, or a program in C, as root in a guest that has the module loaded.
 
     It runs in a new directory that holds nothing but a copy of it. A guest that ends without
-    the script's end or a report says nothing about it: then it is run once more.
+    its end or a report says nothing about it: then it is run once more.
+
+    Raises:
+        SetupError: there is no C compiler.
     """
-    found, ended = _run(script, kernel, module)
-    return found if ended or found.reports else _run(script, kernel, module)[0]
+    found, ended = _run(reproducer, kernel, module)
+    return found if ended or found.reports else _run(reproducer, kernel, module)[0]
 
 
-def _run(script: Path, kernel: Kernel, module: Path) -> tuple[Verification, bool]:
-    """What the script did, and whether it came to its end."""
+def _run(reproducer: Path, kernel: Kernel, module: Path) -> tuple[Verification, bool]:
+    """What the reproducer did, and whether it came to its end."""
     with tempfile.TemporaryDirectory(prefix="nst-reproducer-") as name:
         folder = Path(name)
-        copy = shutil.copy(script, folder)
+        copy = Path(shutil.copy(reproducer, folder))
         log = folder / "console"
         job = Job(
-            ["sh", "-c", _AT_ONCE, "sh", sys.executable, str(copy)],
+            ["sh", "-c", _AT_ONCE, "sh", *_command(copy)],
             folder,
             environment=dict(os.environ) | {"PYTHONDONTWRITEBYTECODE": "1"},
             module=module,
@@ -74,3 +78,15 @@ def _run(script: Path, kernel: Kernel, module: Path) -> tuple[Verification, bool
                 pass  # that it dies is what it is for
         printed = output.read_text(errors="replace")
         return Verification(read(log.read_bytes()), printed), ended
+
+
+def _command(reproducer: Path) -> list[str]:
+    """What runs a reproducer; one in C is compiled for that, as its own text says."""
+    if reproducer.suffix != ".c":
+        return [sys.executable, str(reproducer)]
+    compiler = shutil.which("cc")
+    if compiler is None:
+        raise SetupError("cc: not found; run: make setup")
+    program = reproducer.with_suffix("")
+    subprocess.run([compiler, "-o", program, reproducer], check=True)
+    return [str(program)]
