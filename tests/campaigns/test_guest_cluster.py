@@ -49,8 +49,9 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
         started += workers
         yield json.loads(file.read_text())["address"], workers
     finally:
+        # A worker of Dask's that is asked to end while its scheduler does may wait for good.
         for process in started:
-            process.terminate()
+            process.kill()
         for process in started:
             process.wait()
 

@@ -154,7 +154,9 @@ def test_bad_requests_change_nothing(
 
 def test_settings_are_the_sysctls(control: Control) -> None:
     assert control.settings() == {
-        path.name: int(path.read_text()) for path in sorted(SYSCTL.iterdir())
+        path.name: int(path.read_text())
+        for path in sorted(SYSCTL.iterdir())
+        if path.name != "replay_sessions_max"  # two of the others at once
     }
     control.set(rekey_records=7, log_rejects=1)
     assert (SYSCTL / "rekey_records").read_text() == "7\n"
