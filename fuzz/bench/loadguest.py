@@ -2,7 +2,8 @@
 """The guest of `nst-fuzz bench kmod`, and the program in it that makes the load.
 
 The guest's clock counts instructions (`accel.COUNTED`), so figures are the same in every
-run of the same kernel, module and plan, however busy the host is.
+run of the same kernel, module and plan, however busy the host is. Not so the clock of a guest
+with several CPUs, which tells the time of the host.
 """
 
 from __future__ import annotations
@@ -34,7 +35,10 @@ _ANSWER_SECONDS = 1800.0
 
 @dataclass(frozen=True)
 class Answer:
-    """What a command of load.c took: instructions of each repetition, and seconds here."""
+    """What a command of load.c took: instructions of each repetition, and seconds here.
+
+    Where the clock does not count instructions, they are nanoseconds.
+    """
 
     instructions: tuple[int, ...]
     seconds: float
@@ -82,8 +86,10 @@ class LoadGuest:
 
 
 @contextlib.contextmanager
-def booted(kernel: Kernel, module: Path) -> Iterator[LoadGuest]:
-    """Boot a kernel with a built nst.ko and the load generator.
+def booted(
+    kernel: Kernel, module: Path, *, cpus: int = 1, counted: bool = True
+) -> Iterator[LoadGuest]:
+    """Boot a kernel with a built nst.ko and the load generator; `counted` is for one CPU.
 
     Raises SetupError, BuildError, GuestError, GuestTimeout, GuestPanic.
     """
@@ -96,8 +102,9 @@ def booted(kernel: Kernel, module: Path) -> Iterator[LoadGuest]:
             program=_build(),
             workdir=workdir,
             memory=_MEMORY,
-            stock=("tls",),
-            counted=True,
+            stock=("tls", "sch_netem"),
+            cpus=cpus,
+            counted=counted,
         ) as guest,
     ):
         guest.wait_ready()

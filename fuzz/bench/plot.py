@@ -9,7 +9,7 @@ from pathlib import Path
 from statistics import quantiles
 from typing import Any
 
-from fuzz.bench import flame, kmod, profile, scale
+from fuzz.bench import cpus, flame, kmod, profile, scale
 from fuzz.bench.figures import Figure
 from fuzz.bench.loadguest import LoadGuest
 from fuzz.errors import UserError
@@ -70,7 +70,8 @@ def write(directory: Path, guest: LoadGuest, figures: Sequence[Figure]) -> None:
                 ),
                 ("throughput", "Throughput at 3 instructions a nanosecond", _throughput(figures)),
                 ("latency", "Round trip of 64 bytes: distribution", _latency(latencies)),
-                ("scale", "Cost of a record as things grow", _scale(figures)),
+                ("scale", "Cost as things grow", _scale(figures)),
+                ("cpus", "Wall time on CPUs that are emulated unless KVM works", _cpus(figures)),
             ):
                 if canvas is not None:
                     path = directory / f"{stem}.svg"
@@ -158,27 +159,57 @@ def _latency(latencies: dict[str, tuple[int, ...]]) -> Canvas:
 
 
 def _scale(figures: Sequence[Figure]) -> Canvas | None:
-    names = list(dict.fromkeys(curve.name for curve in scale.CURVES))
-    if not any(scale.curve_of(curve, figures) for curve in scale.CURVES):
+    panels = {curve.name: curve for curve in scale.CURVES if scale.curve_of(curve, figures)}
+    if not panels:
         return None
-    canvas = Canvas(figsize=(9.0, 6.4), layout="constrained")
-    for axes, name in zip(_panels(canvas, 4, 2), names, strict=True):
-        highest = 0.0
+    rows = 1 + (len(panels) - 1) // 2
+    canvas = Canvas(figsize=(9.0, 3.4 * rows), layout="constrained")
+    for axes, (name, shown) in zip(_panels(canvas, 2 * rows, rows), panels.items(), strict=False):
         for curve in scale.CURVES:
-            points = scale.curve_of(curve, figures)
-            if curve.name == name and points:
-                highest = max(highest, *(cost for _, cost in points))
-                axes.plot(
-                    *zip(*points, strict=True), marker="o", markersize=4, label=curve.subject,
-                    color=_colour(curve.subject), linewidth=1.8,
-                )  # fmt: skip
-        axes.set_xscale("log")
-        axes.set_ylim(0, 1.3 * highest or 1)
+            if curve.name == name:
+                _line(axes, curve.subject, scale.curve_of(curve, figures))
+        if 0 in shown.points:
+            axes.set_xscale("symlog", linthresh=1)
+            axes.set_xlim(-0.2, 1.4 * max(shown.points))
+            axes.set_xticks(shown.points, [str(point) for point in shown.points])
+        else:
+            axes.set_xscale("log")
         axes.set_xlabel(name)
-        axes.set_ylabel("instructions a record")
+        axes.set_ylabel(f"instructions a {shown.unit}")
+        axes.set_title(f"should: {shown.should}", loc="left", fontsize=10)
         axes.yaxis.set_major_formatter(lambda value, _: _number(value))
-        axes.legend(frameon=False, loc="upper left", ncols=3)
     return canvas
+
+
+def _cpus(figures: Sequence[Figure]) -> Canvas | None:
+    """By the clock on the wall, and said so."""
+    measured = {who: cpus.curve_of(who, figures) for who in cpus.SUBJECTS}
+    if not all(measured.values()):
+        return None
+    canvas = Canvas(figsize=(4.5, 3.4), layout="constrained")
+    axes = _panels(canvas, 1)[0]
+    for who, points in measured.items():
+        _line(axes, who, points)
+    axes.set_xticks([count for count, _ in measured[kmod.NST]])
+    axes.set_xlabel("CPUs of the guest")
+    axes.set_ylabel(cpus.UNIT)
+    axes.set_title(
+        f"{cpus.CONNECTIONS} connections at once; should: O(1/CPUs)", loc="left", fontsize=10
+    )
+    return canvas
+
+
+def _line(axes: Axes, who: str, points: Sequence[tuple[int, float]]) -> None:
+    """Draw a curve, its growth in the legend; there is room for that above all of them."""
+    if not points:
+        return
+    grown = 100 * points[-1][1] / points[0][1] - 100
+    axes.plot(
+        *zip(*points, strict=True), marker="o", markersize=4, color=_colour(who), linewidth=1.8,
+        label=f"{who} {grown:+.1f} %",
+    )  # fmt: skip
+    axes.set_ylim(0, 1.5 * axes.dataLim.y1)
+    axes.legend(frameon=False, loc="upper left", fontsize=9)
 
 
 def _panels(canvas: Canvas, count: int, rows: int = 1) -> list[Axes]:

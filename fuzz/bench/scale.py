@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""How the cost of a record grows: with connections, keys, sessions and its own size."""
+"""How cost grows: with connections, keys, sessions, a record's size, and packets lost."""
 
 from __future__ import annotations
 
@@ -15,6 +15,8 @@ FLAT = 1.05
 _REPETITIONS = 3
 _RECORDS = 10_000
 _SIZE_BYTES = 2 << 20
+_LOSSY_BYTES = 16 << 20
+_SET_UPS = 50
 
 
 @dataclass(frozen=True)
@@ -24,11 +26,12 @@ class Curve:
     Attributes:
         name: what grows, as the axis says it.
         subject: whose cost.
+        unit: what the instructions are divided by.
         points: where, ascending.
-        prepare: a command to give before each point, if any; ``{}`` is the point.
-        command: what is measured at a point.
+        command: what is measured at a point; ``{}`` is the point, if it is part of it.
         amount: how many units of it that is.
-        flat: whether the cost is not to grow at all.
+        should: how the cost is to grow.
+        prepare: commands to give before a point.
     """
 
     name: str
@@ -37,8 +40,13 @@ class Curve:
     points: tuple[int, ...]
     command: str
     amount: Callable[[int], int]
-    prepare: str | None = None
-    flat: bool = True
+    should: str = "O(1)"
+    prepare: Callable[[int], Iterable[str]] = lambda _: ()
+
+    @property
+    def flat(self) -> bool:
+        """Whether the cost is not to grow at all."""
+        return self.should == "O(1)"
 
 
 def _records(_point: int) -> int:
@@ -55,7 +63,28 @@ def _connections(subject: str) -> Curve:
 def _sizes(subject: str) -> Curve:
     return Curve(
         "record size, bytes", subject, "record", (64, 256, 512, 1024, 4096, 16384),
-        f"bulk {subject} {{}} {_SIZE_BYTES}", lambda size: _SIZE_BYTES // size, flat=False,
+        f"bulk {subject} {{}} {_SIZE_BYTES}", lambda size: _SIZE_BYTES // size,
+        "O(bytes) over a constant",
+    )  # fmt: skip
+
+
+def _lossy(subject: str) -> Curve:
+    return Curve(
+        "packets lost of 1,000", subject, "byte", (0, 1, 10, 50),
+        f"lossy {subject} {{}} {_LOSSY_BYTES}", lambda _: _LOSSY_BYTES,
+        "O(1/(1 - loss))",
+    )  # fmt: skip
+
+
+def _stream_sessions(subject: str, should: str) -> Curve:
+    """New connections after others, whose directions, two each, fill the replay table."""
+    return Curve(
+        "stream sessions", subject, "connection", (16, 256, 4096, 65_536),
+        f"setup {subject} 1 {_SET_UPS}", lambda _: _SET_UPS, should,
+        lambda sessions: (
+            f"sysctl stream_sessions_max {sessions}",
+            f"setup {subject} 1 {sessions // 2} 1",
+        ),
     )  # fmt: skip
 
 
@@ -64,18 +93,25 @@ CURVES = (
     _sizes(KTLS),
     _sizes(NST),
     Curve(
-        "datagram sessions", "nst-dgram-aes-gcm", "record", (1, 16, 256, 4000),
-        f"sessions nst-dgram-aes-gcm {{}} {_RECORDS}", _records, flat=False,
+        "datagram sessions", "nst-dgram-aes-gcm", "record", (1, 16, 256, 4096),
+        f"sessions nst-dgram-aes-gcm {{}} {_RECORDS}", _records, "O(log n)",
+        lambda sessions: (f"sysctl dgram_sessions_max {sessions}",),
     ),
     _connections("tcp"),
     _connections(NST),
+    _lossy("tcp"),
+    _lossy(KTLS),
+    _lossy(NST),
+    _stream_sessions("tcp", "O(1)"),
+    _stream_sessions(NST, "O(log n)"),
     # Last: what is left of it is a key box of 65536 keys.
     Curve(
         "keys in the box", NST, "record", (1, 16, 256, 4096, 65_536),
-        f"many {NST} 1 {_RECORDS}", _records, "keys {}",
+        f"many {NST} 1 {_RECORDS}", _records, prepare=lambda keys: (f"keys {keys}",),
     ),
 )  # fmt: skip
-"""A session costs a step down two balanced trees: their depth is what grows."""
+"""A session costs a step down two balanced trees: their depth is what grows. A table drops
+nothing before it is full, so each point is made the limit of its own; the last is the default."""
 
 
 @dataclass(frozen=True)
@@ -92,6 +128,18 @@ class Flatness:
         return self.value <= FLAT
 
 
+@dataclass(frozen=True)
+class Growth:
+    """The cost at a curve's last point to that at its first, and how it should grow."""
+
+    name: str
+    subject: str
+    first: int
+    last: int
+    value: float
+    should: str
+
+
 def steps() -> int:
     """How many points there are."""
     return sum(len(curve.points) for curve in CURVES)
@@ -101,15 +149,18 @@ def run(guest: LoadGuest, done: Callable[[], object]) -> Iterator[tuple[Figure, 
     """Measure all the curves: a figure for each point; *done* is called after each."""
     for curve in CURVES:
         for point in curve.points:
-            if curve.prepare:
-                guest.run(curve.prepare.format(point))
-            answer = guest.run(f"{curve.command.format(point)} {_REPETITIONS}")
+            yield measure(guest, curve, point)
             done()
-            name = f"{curve.name}: {point}"
-            yield (
-                figure(name, curve.subject, curve.unit, answer, curve.amount(point)),
-                answer.seconds,
-            )
+
+
+def measure(guest: LoadGuest, curve: Curve, point: int) -> tuple[Figure, float]:
+    """Measure at one point: a figure, and the seconds here that it took."""
+    for command in curve.prepare(point):
+        guest.run(command)
+    answer = guest.run(f"{curve.command.format(point)} {_REPETITIONS}")
+    name = f"{curve.name}: {point}"
+    cost = figure(name, curve.subject, curve.unit, answer, curve.amount(point))
+    return cost, answer.seconds
 
 
 def curve_of(curve: Curve, figures: Iterable[Figure]) -> list[tuple[int, float]]:
@@ -119,6 +170,15 @@ def curve_of(curve: Curve, figures: Iterable[Figure]) -> list[tuple[int, float]]
         (point, values.get((f"{curve.name}: {point}", curve.subject))) for point in curve.points
     )
     return [(point, value) for point, value in found if value is not None]
+
+
+def growth(curve: Curve, figures: Iterable[Figure]) -> Growth | None:
+    """How a curve grows, if it was measured."""
+    points = curve_of(curve, figures)
+    if not points:
+        return None
+    (first, least), (last, most) = points[0], points[-1]
+    return Growth(curve.name, curve.subject, first, last, most / least, curve.should)
 
 
 def flatness(figures: Iterable[Figure]) -> list[Flatness]:

@@ -8,7 +8,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from statistics import median
 
-from fuzz.bench import decode, fuzzing, kmod, measure, scale, triage
+from fuzz.bench import cpus, decode, fuzzing, kmod, measure, scale, triage
 from fuzz.bench.figures import Figure
 
 _TIMED_NOISE = 0.05
@@ -108,7 +108,7 @@ def python_lines(
 def kmod_lines(figures: Iterable[Figure]) -> Iterator[Line]:
     """The module's."""
     figures = list(figures)
-    for ratio in kmod.ratios(figures):
+    for ratio in (*kmod.ratios(figures), *cpus.ratios(figures)):
         limit = "" if ratio.limit is None else f"at most {ratio.limit:g}"
         yield Line(
             f"{ratio.name}, {ratio.ours}", ratio.peer, f"{ratio.value:.3f}", limit, ratio.met

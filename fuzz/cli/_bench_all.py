@@ -11,7 +11,18 @@ import click
 from rich.console import Console
 from rich.table import Table
 
-from fuzz.bench import codec, decode, figures, fuzzing, loadguest, measure, packets, summary, triage
+from fuzz.bench import (
+    codec,
+    cpus,
+    decode,
+    figures,
+    fuzzing,
+    loadguest,
+    measure,
+    packets,
+    summary,
+    triage,
+)
 from fuzz.cli import _bench_kmod
 from fuzz.guest import kernel, module
 
@@ -49,13 +60,14 @@ def command(kernel_name: str, logs: tuple[Path, ...], as_json: bool) -> None:
         fuzzing.loopback(_FUZZ_ROUNDS, _FUZZ_CASES, _nothing),
         *fuzzing.guest(chosen, built, _FUZZ_ROUNDS, _FUZZ_CASES, _nothing),
     ]
+    timed = [item for item, _ in cpus.run(chosen, built)]
     with loadguest.booted(chosen, built) as guest:
-        counted = _bench_kmod.measure(guest, _bench_kmod.PARTS).figures
+        of_module = [*_bench_kmod.measure(guest, _bench_kmod.COUNTED).figures, *timed]
     lines = [
         *summary.python_lines(results, decoded),
         *summary.triage_lines(read),
         *summary.fuzz_lines(speeds),
-        *summary.kmod_lines(counted),
+        *summary.kmod_lines(of_module),
     ]
     if as_json:
         measured = [
@@ -63,7 +75,7 @@ def command(kernel_name: str, logs: tuple[Path, ...], as_json: bool) -> None:
             *summary.decode_figures(decoded),
             *summary.triage_figures(read),
             *summary.fuzz_figures(speeds),
-            *counted,
+            *of_module,
         ]
         click.echo(json.dumps(figures.document(measured)))
     else:

@@ -14,17 +14,23 @@ from rich.console import Console
 from rich.progress import Progress
 from rich.table import Table
 
-from fuzz.bench import figures, kmod, loadguest, scale
+from fuzz.bench import cpus, figures, kmod, loadguest, scale
 from fuzz.guest import kernel, module
 
 _WIDTH = 140
 """Columns, where no terminal gives a width."""
-PARTS = ("stream", "dgram", "scale")
+COUNTED = ("stream", "dgram", "scale")
+"""Parts that count instructions, and run in one guest."""
+_PARTS = (*COUNTED, "cpus")
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """All that a run measured; ``seconds`` goes with ``figures``, and is emulated time."""
+    """All that a run measured.
+
+    ``seconds`` goes with ``figures``: the time here that the commands took, with warming up and
+    all repetitions.
+    """
 
     figures: list[figures.Figure]
     seconds: list[float]
@@ -32,12 +38,18 @@ class Outcome:
     @property
     def ratios(self) -> list[kmod.Ratio]:
         """Ours to the peers'."""
-        return kmod.ratios(self.figures)
+        return [*kmod.ratios(self.figures), *cpus.ratios(self.figures)]
 
     @property
     def flatness(self) -> list[scale.Flatness]:
         """Of the curves."""
         return scale.flatness(self.figures)
+
+    @property
+    def growths(self) -> list[scale.Growth]:
+        """Of all curves."""
+        found = (scale.growth(curve, self.figures) for curve in scale.CURVES)
+        return [growth for growth in found if growth is not None]
 
     @property
     def met(self) -> bool:
@@ -51,6 +63,7 @@ class Outcome:
             seconds=self.seconds,
             ratios=[dataclasses.asdict(ratio) for ratio in self.ratios],
             flatness=[dataclasses.asdict(curve) for curve in self.flatness],
+            growths=[dataclasses.asdict(growth) for growth in self.growths],
         )
 
 
@@ -58,7 +71,7 @@ class Outcome:
     "kmod",
     epilog="Examples: nst-fuzz bench kmod stream | nst-fuzz bench kmod --plot pictures",
 )
-@click.argument("parts", nargs=-1, type=click.Choice(PARTS))
+@click.argument("parts", nargs=-1, type=click.Choice(_PARTS))
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 @click.option(
@@ -71,21 +84,28 @@ def command(parts: tuple[str, ...], kernel_name: str, as_json: bool, plot: Path 
     \b
     stream  TCP, kTLS, OpenSSL and NST: bulk, sendfile, ping-pong, set-up
     dgram   UDP, OpenSSL's DTLS and NST: there and back
-    scale   how a record's cost grows with connections, keys, sessions and its size
+    scale   how cost grows with connections, keys, sessions, a record's size, and loss
+    cpus    wall time of connections at once in guests with 1, 2 and 4 CPUs
 
-    All run in one guest whose clock counts instructions: figures hardly depend on the
-    machine, nor on how busy it is. They count instructions and not cycles, of both ends and
-    the kernel between them. Seconds are those of the emulation: a hint at most.
+    All but the last run in one guest whose clock counts instructions: figures hardly depend
+    on the machine, nor on how busy it is. They count instructions and not cycles, of both
+    ends and the kernel between them. Wall time is this machine's, and mostly that of QEMU's
+    emulation, not of NST: a hint at most, beside that of a peer in the same run.
 
     Exit status: 0 if every limit is kept, 1 if one is not.
     """
     if plot is not None:
         from fuzz.bench import plot as pictures
 
-    parts = parts or PARTS
+    parts = parts or _PARTS
     chosen = kernel.find(kernel_name)
-    with loadguest.booted(chosen, module.build_module(chosen)) as guest:
+    built = module.build_module(chosen)
+    # Before the other guest is there: time by the clock is for one at a time.
+    timed = list(cpus.run(chosen, built)) if "cpus" in parts else []
+    with loadguest.booted(chosen, built) as guest:
         outcome = measure(guest, parts)
+        outcome.figures.extend(item for item, _ in timed)
+        outcome.seconds.extend(seconds for _, seconds in timed)
         if plot is not None:
             pictures.write(plot, guest, outcome.figures)
     if as_json:
@@ -96,7 +116,7 @@ def command(parts: tuple[str, ...], kernel_name: str, as_json: bool, plot: Path 
 
 
 def measure(guest: loadguest.LoadGuest, parts: Sequence[str]) -> Outcome:
-    """Run *parts*, with a bar of progress on a terminal."""
+    """Run the counted ones of *parts*, with a bar of progress on a terminal."""
     console = Console(stderr=True)
     steps = kmod.steps(parts) + (scale.steps() if "scale" in parts else 0)
     taken: list[tuple[figures.Figure, float]] = []
@@ -114,6 +134,10 @@ def show(outcome: Outcome) -> None:
     if not out.is_terminal:
         out.width = _WIDTH
     out.print(_figures(outcome))
+    out.print(
+        "\nwall s: seconds that a line's command took here, with warming up and repetitions; where "
+        "instructions\nare counted it is an emulator that took them."
+    )
     limits = [*_ratio_rows(outcome.ratios), *_flat_rows(outcome.flatness)]
     if limits:
         table = _table("ours", "to", "ratio", "limit")
@@ -121,10 +145,13 @@ def show(outcome: Outcome) -> None:
             table.add_row(*row)
         out.print()
         out.print(table)
+    if outcome.growths:
+        out.print()
+        out.print(_growths(outcome.growths))
 
 
 def _figures(outcome: Outcome) -> Table:
-    table = _table("what", "who", "instructions", "range", "a", "to kTLS or DTLS", "seconds")
+    table = _table("what", "who", "cost", "range", "unit", "to kTLS or DTLS", "wall s")
     peers = {
         (case.name, subject): case.peer
         for cases in kmod.CASES.values()
@@ -140,11 +167,25 @@ def _figures(outcome: Outcome) -> Table:
             item.subject,
             f"{item.value:,.2f}",
             f"{item.low:,.2f}-{item.high:,.2f}",
-            item.unit.removeprefix("instructions a "),
+            item.unit,
             f"{item.value / peer:.3f}" if peer else "",
             f"{seconds:.1f}",
         )
         last = item.name
+    return table
+
+
+def _growths(growths: Iterable[scale.Growth]) -> Table:
+    table = _table("what grows", "who", "from", "till", "cost grows by", "should")
+    for curve in growths:
+        table.add_row(
+            curve.name,
+            curve.subject,
+            f"{curve.first:,}",
+            f"{curve.last:,}",
+            f"{100 * curve.value - 100:+.1f} %",
+            curve.should,
+        )
     return table
 
 
@@ -171,6 +212,6 @@ def _limit(limit: float, met: bool) -> str:
 def _table(*columns: str) -> Table:
     table = Table(box=None, padding=(0, 2, 0, 0))
     for column in columns:
-        left = column in ("what", "who", "a", "ours", "to")
+        left = column in ("what", "what grows", "who", "unit", "ours", "to", "should")
         table.add_column(column, justify="left" if left else "right", no_wrap=True)
     return table

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 from click.testing import CliRunner
 
-from fuzz.bench import decode, figures, fuzzing, kmod, measure, summary, triage
+from fuzz.bench import cpus, decode, figures, fuzzing, kmod, measure, scale, summary, triage
 from fuzz.bench.figures import Figure
 from fuzz.cli import group
 from fuzz.errors import UserError
@@ -98,6 +98,30 @@ def test_ratios_are_ours_to_the_peers() -> None:
     (ratio,) = kmod.ratios([ours, peer])
     assert ratio.value == 9 / 8
     assert not ratio.met
+
+
+def test_wall_time_has_ratios_without_a_limit() -> None:
+    ours, ktls, tcp = (
+        dataclasses.replace(COST, name="CPUs: 2", subject=subject, value=value, unit=cpus.UNIT)
+        for subject, value in ((kmod.NST, 9.0), (kmod.KTLS, 8.0), ("tcp", 3.0))
+    )
+    ratios = cpus.ratios([ours, ktls, tcp])
+    assert [(ratio.peer, ratio.value) for ratio in ratios] == [(kmod.KTLS, 9 / 8), ("tcp", 3.0)]
+    assert all(ratio.met for ratio in ratios)
+
+
+def test_growth_is_of_the_last_point_to_the_first() -> None:
+    curve = next(curve for curve in scale.CURVES if curve.name == "packets lost of 1,000")
+    points = [
+        dataclasses.replace(COST, name=f"{curve.name}: {lost}", subject=curve.subject, value=value)
+        for lost, value in ((0, 10.0), (1, 50.0), (50, 12.0))
+    ]
+    growth = scale.growth(curve, points)
+    assert growth is not None
+    assert (growth.first, growth.last, growth.value) == (0, 50, 1.2)
+    assert scale.growth(curve, []) is None
+    # Only what should not grow at all is held to a limit.
+    assert not scale.flatness(points)
 
 
 def test_one_table_has_every_benchmark() -> None:

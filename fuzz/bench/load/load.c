@@ -10,15 +10,19 @@
  *	pingpong TRANSPORT SIZE COUNT REPETITIONS	one message there, one back
  *	setup TRANSPORT - COUNT REPETITIONS		open, a byte each way, close
  *	many TRANSPORT CONNECTIONS COUNT REPETITIONS	COUNT messages of 64 bytes, by turns
- *	sessions TRANSPORT SESSIONS COUNT REPETITIONS	the same, after so many other senders
+ *	sessions TRANSPORT SESSIONS COUNT REPETITIONS	the same by the last of so many senders
+ *	lossy TRANSPORT LOST BYTES REPETITIONS		bulk in 16 KiB; so many of 1,000 packets lost
+ *	parallel TRANSPORT CONNECTIONS BYTES REPETITIONS	bulk in 16 KiB on each, at once
  *	latency TRANSPORT SIZE COUNT -			round trips, each by itself
  *	keys COUNT					load a key box with so many keys
+ *	sysctl NAME VALUE				of net.nst
  *	profile PERIOD PATH COMMAND...			write samples of what COMMAND does
  *	print PATH					a file's contents, and an empty line
  *
  * The answer is one line: "ok" and a number for each repetition, nanoseconds of the
  * guest's clock less those that the CPU was idle; or "error" and why, at the end. With
- * QEMU's -icount shift=0 a nanosecond is an instruction.
+ * QEMU's -icount shift=0 a nanosecond is an instruction. "parallel" is for guests with
+ * several CPUs, and tells all the time that passed.
  */
 #define _GNU_SOURCE
 #include <errno.h>
@@ -29,28 +33,15 @@
 #include <string.h>
 #include <sys/mman.h>
 #include <sys/resource.h>
-#include <sys/sendfile.h>
-#include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "load.h"
 
-#define FILE_BYTES (1 << 20)
-#define FILE_RECEIVE (64 << 10)
 #define MANY_SIZE 64
-#define BUFFER_BYTES (1 << 20)
 #define FDS 40000
 
-struct job {
-	const char *kind;
-	const struct transport *transport;
-	size_t size;
-	size_t count;
-	unsigned int repetitions;
-};
-
-static char *buffer;
+char *buffer;
 
 void fail(const char *format, ...)
 {
@@ -65,7 +56,7 @@ void fail(const char *format, ...)
 	_exit(1);
 }
 
-static uint64_t clock_ns(void)
+uint64_t clock_ns(void)
 {
 	struct timespec now;
 
@@ -94,13 +85,7 @@ static uint64_t idle_ns(void)
 	return strtoull(strchr(at, ':') + 1, NULL, 10);
 }
 
-/* A stretch of work: the clock is read inside, so that the reading of idle time is not. */
-struct stretch {
-	uint64_t idle;
-	uint64_t start;
-};
-
-static struct stretch begin(void)
+struct stretch begin(void)
 {
 	struct stretch stretch = {.idle = idle_ns()};
 
@@ -108,87 +93,11 @@ static struct stretch begin(void)
 	return stretch;
 }
 
-static void end_and_tell(const struct stretch *stretch)
+void end_and_tell(const struct stretch *stretch)
 {
 	uint64_t taken = clock_ns() - stretch->start;
 
 	printf(" %llu", (unsigned long long)(taken - (idle_ns() - stretch->idle)));
-}
-
-/* A file of FILE_BYTES in memory. */
-static int memory_file(void)
-{
-	static int fd = -1;
-
-	if (fd < 0) {
-		fd = memfd_create("load", MFD_CLOEXEC);
-		if (fd < 0 || write(fd, buffer, FILE_BYTES) != FILE_BYTES)
-			fail("memfd: %s", strerror(errno));
-	}
-	return fd;
-}
-
-static void send_file(const struct end *end, size_t chunk)
-{
-	off_t at = 0;
-
-	if (sendfile(end->fd, memory_file(), &at, chunk) != (ssize_t)chunk)
-		fail("sendfile: %s", strerror(errno));
-}
-
-/* The process at the other end; tells after each repetition that all has come. */
-static void receiver(const struct job *job, const struct end *end, size_t part, int tell)
-{
-	unsigned int i;
-
-	for (i = 0; i < job->repetitions; i++) {
-		size_t left = job->count;
-
-		while (left)
-			left -= end_receive(end, buffer, left < part ? left : part);
-		if (write(tell, "", 1) != 1)
-			_exit(1);
-	}
-	_exit(0);
-}
-
-static void run_bulk(const struct job *job, bool file)
-{
-	struct end client, server;
-	int told[2], status;
-	unsigned int i;
-	pid_t child;
-
-	if (!job->size || job->size > BUFFER_BYTES || job->count % job->size)
-		fail("bytes are not a multiple of the size, or it is over 1 MiB");
-	ends_open(job->transport, &client, &server);
-	if (file)
-		memory_file();
-	if (pipe(told))
-		fail("pipe: %s", strerror(errno));
-	fflush(stdout);
-	child = fork();
-	if (!child)
-		receiver(job, &server, file ? FILE_RECEIVE : job->size, told[1]);
-	for (i = 0; i < job->repetitions; i++) {
-		struct stretch stretch = begin();
-		size_t left;
-		char byte;
-
-		for (left = job->count; left; left -= job->size)
-			if (file)
-				send_file(&client, job->size);
-			else
-				end_send(&client, buffer, job->size);
-		if (read(told[0], &byte, 1) != 1)
-			fail("the receiver died");
-		end_and_tell(&stretch);
-	}
-	waitpid(child, &status, 0);
-	close(told[0]);
-	close(told[1]);
-	end_close(&client);
-	close(server.fd);
 }
 
 /* One message of @len bytes from one end to the other. */
@@ -260,7 +169,7 @@ static void run_setup(const struct job *job)
 	}
 }
 
-/* Messages by turns over @job->size connections; with @used by the first of them only. */
+/* Messages by turns over @job->size connections; with @used by the last of them only. */
 static void run_many(const struct job *job, size_t used)
 {
 	struct end *clients = calloc(job->size, sizeof(*clients));
@@ -277,7 +186,8 @@ static void run_many(const struct job *job, size_t used)
 		struct stretch stretch = begin();
 
 		for (n = 0; n < job->count; n++)
-			pass(&clients[n % used], &servers[n % used], MANY_SIZE);
+			pass(&clients[job->size - 1 - n % used], &servers[job->size - 1 - n % used],
+			     MANY_SIZE);
 		end_and_tell(&stretch);
 	}
 	for (n = 0; n < job->size; n++) {
@@ -308,6 +218,18 @@ static void load_keys(size_t count)
 	free(text);
 }
 
+static void set_sysctl(const char *name, const char *value)
+{
+	char path[64];
+	int fd;
+
+	snprintf(path, sizeof(path), "/proc/sys/net/nst/%s", name);
+	fd = open(path, O_WRONLY);
+	if (fd < 0 || write(fd, value, strlen(value)) < 0)
+		fail("%s: %s", path, strerror(errno));
+	close(fd);
+}
+
 static void print_file(const char *path)
 {
 	char part[65536];
@@ -329,6 +251,10 @@ static void run(const struct job *job)
 		run_bulk(job, false);
 	else if (!strcmp(job->kind, "file"))
 		run_bulk(job, true);
+	else if (!strcmp(job->kind, "lossy"))
+		run_lossy(job);
+	else if (!strcmp(job->kind, "parallel"))
+		run_parallel(job);
 	else if (!strcmp(job->kind, "pingpong"))
 		run_pingpong(job);
 	else if (!strcmp(job->kind, "latency"))
@@ -347,12 +273,15 @@ static void run(const struct job *job)
 static void command(char *line)
 {
 	unsigned long long size, count, period;
-	char kind[32], name[32], path[64];
+	char kind[32], name[32], value[32], path[64];
 	unsigned int repetitions;
 	int rest = 0;
 
 	if (sscanf(line, "keys %llu", &count) == 1) {
 		load_keys(count);
+		printf("ok\n");
+	} else if (sscanf(line, "sysctl %31s %31s", name, value) == 2) {
+		set_sysctl(name, value);
 		printf("ok\n");
 	} else if (sscanf(line, "print %63s", path) == 1) {
 		print_file(path);

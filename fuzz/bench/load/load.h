@@ -26,8 +26,35 @@ struct end {
 	void *ssl; /* KIND_TLS only */
 };
 
+struct job {
+	const char *kind;
+	const struct transport *transport;
+	size_t size;
+	size_t count;
+	unsigned int repetitions;
+};
+
+/* A stretch of work: the clock is read inside, so that the reading of idle time is not. */
+struct stretch {
+	uint64_t idle;
+	uint64_t start;
+};
+
+#define BUFFER_BYTES (1 << 20)
+extern char *buffer;
+
 /* The one exit for what must not happen: "error TEXT" to whoever drives, then _exit(). */
 void fail(const char *format, ...) __attribute__((noreturn, format(printf, 1, 2)));
+
+/* load.c */
+uint64_t clock_ns(void);
+struct stretch begin(void);
+void end_and_tell(const struct stretch *stretch);
+
+/* bulk.c: jobs, see load.c */
+void run_bulk(const struct job *job, bool file);
+void run_lossy(const struct job *job);
+void run_parallel(const struct job *job);
 
 /* ends.c */
 const struct transport *transport_find(const char *name);
@@ -44,6 +71,11 @@ void tls_export(struct end *end, void *secret, size_t len);
 void tls_free(struct end *end);
 void tls_send(const struct end *end, const void *data, size_t len);
 size_t tls_receive(const struct end *end, void *data, size_t len);
+
+/* loss.c: loopback is an Ethernet, then one that loses packets, then itself again */
+void loss_shape(void);
+void loss_start(unsigned int per_thousand);
+void loss_stop(void);
 
 /* profile.c */
 void profile_start(uint64_t period_ns);
