@@ -36,3 +36,9 @@ def test_every_bug_that_the_kernel_reports_has_a_title_of_its_own() -> None:
     titles = [bug.title for bug in BUGS.values() if bug.title]
     assert len(set(titles)) == len(titles)
     assert {log.stem for log in LOGS} <= set(BUGS)
+
+
+@pytest.mark.parametrize("kernel", ["debian-6.12", "sanitizer-6.12"])
+def test_there_is_a_log_of_every_bug_that_has_a_title(kernel: str) -> None:
+    kept = {log.stem for log in LOGS if log.parent.name == kernel}
+    assert kept == {bug.name for bug in BUGS.values() if bug.title}
