@@ -46,7 +46,9 @@ class Result:
         """Write it; return the file."""
         path = folder / FOLDER / f"{bucket}.json"
         path.parent.mkdir(exist_ok=True)
-        data: dict[str, Any] = {**asdict(self), "script": self.script.hex()}
+        # asdict() counts a Counter's items anew.
+        told = {"script": self.script.hex(), "others": dict(self.others)}
+        data: dict[str, Any] = {**asdict(self), **told}
         fresh = path.with_suffix(".new")
         fresh.write_text(json.dumps(data, indent=1) + "\n")
         fresh.rename(path)
