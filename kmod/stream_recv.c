@@ -8,13 +8,25 @@
 #include "netns.h"
 #include "stream.h"
 
-/* What a reader waits for: bytes to fill from, records that another one opened. */
+/*
+ * What a reader waits for: bytes to fill from, or what another one made of them. Whoever
+ * holds rx_lock may have emptied TCP's queue and not have opened yet what was in it; it
+ * wakes nobody when it has, so a reader waits for the lock instead.
+ */
 static bool nst_stream_receivable(struct nst_sock *ns, u64 seen)
 {
 	struct nst_stream_rx *rx = &ns->stream.rx;
 
-	return nst_stream_look(ns) || READ_ONCE(rx->opened) != seen ||
-	       READ_ONCE(rx->closed) || READ_ONCE(rx->error);
+	if (nst_stream_look(ns))
+		return true;
+	/* The queue was emptied after rx_lock was taken. */
+	smp_rmb();
+	if (mutex_is_locked(&ns->rx_lock))
+		return true;
+	/* What was opened, was before rx_lock was released. */
+	smp_rmb();
+	return READ_ONCE(rx->opened) != seen || READ_ONCE(rx->closed) ||
+	       READ_ONCE(rx->error);
 }
 
 /* The plaintext @pos bytes after the first unread one, at *@offset; or NULL. */

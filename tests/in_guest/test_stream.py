@@ -203,6 +203,19 @@ def test_a_signal_ends_a_blocking_call() -> None:
         signal.signal(signal.SIGALRM, before)
 
 
+def test_a_reader_who_waits_gets_what_is_opened_without_it() -> None:
+    """A first record is opened on arrival: the reader, woken meanwhile, must not miss it."""
+    for _ in range(300):
+        with nst_pair() as pair:
+            pair.acceptor.setblocking(True)
+            got: list[bytes] = []
+            waiting = threading.Thread(target=lambda: got.append(pair.acceptor.recv(1)))  # noqa: B023
+            waiting.start()
+            pair.initiator.sendall(b"q")
+            waiting.join(10)
+            assert got == [b"q"]
+
+
 def test_blocked_reader_and_dontwait_reader() -> None:
     """A thread that waits must not keep another from not waiting."""
     with nst_pair() as pair:
