@@ -204,10 +204,16 @@ class ShardRun:
                 current.execution = self._lab.land(case.flight)
             except Lost as error:
                 current.lost = str(error)
-        if current.lost and self._lab.killed and self._killed is not case.planned:
+        if self._not_to_blame(case):
             return
         for oracle in self._oracles:
             oracle.post_send()
+        if self._not_to_blame(case):
+            current.finding = None  # an oracle asked the guest when it was killed
+
+    def _not_to_blame(self, case: _Case) -> bool:
+        """Whether the case is lost because somebody killed QEMU, and not for the second time."""
+        return bool(case.current.lost and self._lab.killed and self._killed is not case.planned)
 
     def _upset(self, case: _Case) -> bool:
         """Whether something has to be done before the next case can be sent."""
@@ -295,6 +301,8 @@ class ShardRun:
             try:
                 finding = oracle.conclude()
             except Lost as error:
+                if self._lab.killed:
+                    return
                 finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
             if finding is not None:
                 self._found(finding, self._current.number)
