@@ -21,7 +21,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 
 from .gcm_parts import make_template
-from .header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, zero_token
+from .header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header, zero_token
 
 try:
     from ._gcm_parts import begin, join, split
@@ -314,3 +314,12 @@ SUITES: dict[int, Suite] = {
         Suite(SuiteId.SM4_CBC, algorithms.SM4, 16, hashes.SM3(), aead=False),
     )
 }
+
+
+def record_len(stream: bytes) -> int:
+    """Length of the record that a stream begins with, by its header; 0 if that tells none."""
+    if len(stream) < HEADER_LEN:
+        return 0
+    header = Header.unpack(stream)
+    suite = SUITES.get(header.cipher_id)
+    return HEADER_LEN + suite.body_len(header.transport_len) if suite else 0

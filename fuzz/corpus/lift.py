@@ -21,7 +21,7 @@ from nst_scapy.header import (
     KeyParams,
 )
 from nst_scapy.keybox import KeyBox
-from nst_scapy.suite import SUITES, AuthError, CbcHmac, PaddingError
+from nst_scapy.suite import SUITES, AuthError, CbcHmac, PaddingError, record_len
 
 _NEAR_NS = 86400 * 10**9
 """Timestamps so near the case's time are meant to be relative to it."""
@@ -126,7 +126,7 @@ class Lifter:
         """The records of a stream's bytes, as indices; what is left at the end is one more."""
         indices: list[int] = []
         while image:
-            length = _record_len(image)
+            length = record_len(image)
             if not length or length > len(image):
                 length = len(image)
             indices.append(self._add(image[:length], indices))
@@ -229,15 +229,6 @@ def _image(payloads: Sequence[tuple[int, bytes]]) -> bytes:
     while len(image) in known:
         image.append(known[len(image)])
     return bytes(image)
-
-
-def _record_len(stream: bytes) -> int:
-    """Length of the record that a stream begins with, by its header; 0 if that tells none."""
-    if len(stream) < HEADER_LEN:
-        return 0
-    header = Header.unpack(stream)
-    suite = SUITES.get(header.cipher_id)
-    return HEADER_LEN + suite.body_len(header.transport_len) if suite else 0
 
 
 def _pieces(

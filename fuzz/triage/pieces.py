@@ -20,7 +20,7 @@ from nst_scapy.header import (
     KeyParams,
 )
 from nst_scapy.keybox import KeyBox
-from nst_scapy.suite import SUITES, AuthError, PaddingError, SuiteId
+from nst_scapy.suite import SUITES, AuthError, PaddingError, SuiteId, record_len
 
 _LONGEST_BODY = 65507 - HEADER_LEN
 
@@ -78,22 +78,13 @@ def pieces_of(stream: bytes, keybox: KeyBox) -> Iterator[Piece]:
     """The records of a stream; from the first that has no end on, the rest is one piece."""
     before = b""
     while stream:
-        length = _record_len(stream)
+        length = record_len(stream)
         record = stream[:length]
         if not length or len(record) < length:
             yield Raw(stream)
             return
         yield _opened(record, keybox, before) or Raw(record)
         before, stream = record, stream[length:]
-
-
-def _record_len(stream: bytes) -> int:
-    """Length of the record that a stream begins with, by its header; 0 if that tells none."""
-    if len(stream) < HEADER_LEN:
-        return 0
-    header = Header.unpack(stream)
-    suite = SUITES.get(header.cipher_id)
-    return HEADER_LEN + suite.body_len(header.transport_len) if suite else 0
 
 
 def _opened(record: bytes, keybox: KeyBox, before: bytes) -> Sealed | None:
