@@ -91,7 +91,7 @@ def test_a_peeking_reader_keeps_what_its_buffer_may_hold() -> None:
         pair.initiator.setsockopt(socket.SOL_SOCKET, socket.SO_SNDBUF, 50_000)
         pair.initiator.setblocking(False)
         sent = 0
-        for _ in range(200):
+        for _ in range(600):  # as much as would show above what CPUs may keep
             try:
                 sent += pair.initiator.send(bytes(16_384))
             except BlockingIOError:
@@ -99,7 +99,7 @@ def test_a_peeking_reader_keeps_what_its_buffer_may_hold() -> None:
             peeked = pair.acceptor.recv(10 * MIB, socket.MSG_PEEK)
         assert len(peeked) <= limit + 16_384
         # Both ends' buffers, twice over for what the kernel rounds up.
-        assert tcp_memory() - before <= 8 * limit
+        assert tcp_memory() - before <= 8 * limit + UNTOLD
         assert recv_exactly(pair.acceptor, sent) == bytes(sent)
 
 
