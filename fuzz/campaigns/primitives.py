@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boofuzz import BIG_ENDIAN, BitField, Bytes, Fuzzable
+from boofuzz import BIG_ENDIAN, BitField, Bytes, Fuzzable, ProtocolSessionReference
 
 from fuzz.campaigns.values import ref
 
@@ -35,12 +35,16 @@ class Flipped:
 
 
 class Named:
-    """Keeps a primitive's qualified name, which boofuzz joins anew for every use."""
+    """Keeps a primitive's qualified name, which boofuzz joins anew for every use.
+
+    Every case asks every element of its request for its value: here in as few steps as can be.
+    """
 
     name: str
     _context_path: str
     _name: str
     _fuzzable: bool
+    _default_value: Any
     _known: tuple[str, str] = ("", "")
 
     @property
@@ -49,6 +53,16 @@ class Named:
         if self._known[0] != self._context_path:
             self._known = (self._context_path, f"{self._context_path}.{self._name}")
         return self._known[1]
+
+    def get_value(self, mutation_context: Any) -> Any:
+        """boofuzz's hook: the default, or what the case has instead."""
+        mutation = mutation_context.mutations.get(self.qualified_name)
+        if mutation is not None and not callable(mutation.value):
+            return mutation.value
+        value = self._default_value
+        if type(value) is ProtocolSessionReference:
+            value = mutation_context.protocol_session.session_variables[value.name]
+        return value if mutation is None else mutation.value(value)
 
     def hold(self) -> None:
         """Do not mutate it."""

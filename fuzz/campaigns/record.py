@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Collection
 from typing import Any
 
@@ -116,6 +117,8 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             "transport_len", 16, 0, offsets=(-17, -16, -15, -1, 1, 15, 16, 17), flips=False,
             values=(0, 1, MAX_STREAM_PAYLOAD, MAX_STREAM_PAYLOAD + 1, 65455, 65459, 65471, 65479),
         )  # fmt: skip
+        self._counter = Field("counter", 16, counter, offsets=_COUNTERS, library=False,
+                              values=(0, 1, 2, 1023, 1024, 32767, 32768, 65534, 65535))  # fmt: skip
         self._fields = [
             Field("magic", 32, MAGIC, library=False, values=(0, 0x3713EFBE, 0xFFFFFFFF)),
             Field("version", 8, VERSION, library=False, values=(0, 2, 255)),
@@ -125,8 +128,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
                   values=(0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1), offsets=_TIMES),
             Field("session_id", 48, f"{epoch}.session", library=False,
                   values=(0, 1, (1 << 48) - 1, 1 << 47), offsets=(1,)),
-            Field("counter", 16, counter, offsets=_COUNTERS, library=False,
-                  values=(0, 1, 2, 1023, 1024, 32767, 32768, 65534, 65535)),
+            self._counter,
             Field("kpos", 8, f"{epoch}.kpos", flips=False, library=False,
                   values=(0, 1, 2, 16, 31, 32, 33, 34, 40, 63, 64, 65, 127, 128, 129, 254, 255)),
             Field("kval", 8, f"{epoch}.kval", flips=False, library=False,
@@ -191,8 +193,8 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             if child is self._length:
                 rendered += self._transport_len(len(plaintext), context)
             else:
-                rendered += child.render(context)
-            if child.name == "counter":
+                rendered += child.encode(child.get_value(context), context)
+            if child is self._counter:
                 rendered += ZERO_TOKEN
         assert len(rendered) == HEADER_LEN
         return rendered
@@ -214,7 +216,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             kid = kids[(kids.index(kid) + fault.kid) % len(kids)]
             kval ^= fault.kval
         params = KeyParams(cipher_id, kid, kpos, kval)
-        return Epoch(self._keybox[kid], params, header.session_id)
+        return _derived(self._keybox[kid], params, header.session_id)
 
     def _chain(self, header: Header, context: Any) -> bytes:
         """The token of the record before, if this one begins another epoch."""
@@ -233,6 +235,12 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         if not SUITES[self._suite].aead:
             faults += WRONG_PADDINGS
         return faults
+
+
+@functools.lru_cache(256)
+def _derived(key: bytes, params: KeyParams, session_id: int) -> Epoch:
+    """An epoch; the records of a case share a few, and canonical cases all have the same."""
+    return Epoch(key, params, session_id)
 
 
 def _unknown_kids(keybox: Collection[int]) -> list[int]:

@@ -103,6 +103,8 @@ class ShardRun:
         self._watcher = watcher
         self._campaign = store.begin_campaign(campaign.name, shard.count)
         self._kids = sorted(lab.keybox)
+        self._canonical = canonical(self._kids)
+        self._constant: tuple[Planned, bytes] | None = None
         self._current = Current("", 0)
         self._oracles = oracles(lambda: self._current)
         self._blame: Counter[str] = Counter()
@@ -167,12 +169,17 @@ class ShardRun:
         values = CaseValues(
             f"{self._seed}|{planned.name}", self._kids, self._lab.now(), self._lab.creation
         )
-        script: bytes = planned.request.render(context_of(planned, values))
+        if self._constant is not None and self._constant[0] is planned:
+            script = self._constant[1]
+        else:
+            script = planned.request.render(context_of(planned, values))
         return _Case(planned, script, values[NOW], Current(planned.name, 0))
 
     def _canonical_bytes(self, planned: Planned) -> bytes:
         name: str = planned.request.name
-        script: bytes = planned.request.render(context_of(planned, canonical(self._kids)))
+        values = self._canonical.fresh()
+        script: bytes = planned.request.render(context_of(planned, values))
+        self._constant = None if values.asked else (planned, script)
         return name.encode() + script
 
     def _seconds(self) -> float:

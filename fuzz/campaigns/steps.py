@@ -9,28 +9,61 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boofuzz import Fuzzable, FuzzableBlock, Request
+from boofuzz import (
+    BitField,
+    Bytes,
+    Fuzzable,
+    FuzzableBlock,
+    ProtocolSessionReference,
+    Request,
+    Simple,
+    Static,
+    String,
+)
+from boofuzz.mutation_context import MutationContext
 
-from fuzz.campaigns.primitives import Choice
+from fuzz.campaigns.primitives import Choice, Named
 from fuzz.campaigns.values import FAMILY, values_of
 from fuzz.script import Action, Step, patch
 from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET
+
+_PLAIN = (BitField, Bytes, Simple, Static, String)
+"""boofuzz's primitives that render nothing but their own value."""
 
 
 class CaseRequest(Request):  # type: ignore[misc]
     """A request that renders to a case's steps.
 
-    boofuzz counts all mutations anew for every case that it runs; here they are
-    counted once.
+    boofuzz counts all mutations anew for every case that it runs, and renders every element;
+    here they are counted once, and what is always the same is rendered once.
     """
 
     _count: int | None = None
+    _fixed: dict[int, tuple[str, bytes]] | None = None
 
     def get_num_mutations(self) -> int:
         """boofuzz's hook: how many there are."""
         if self._count is None:
             self._count = sum(1 for _ in self.get_mutations())
         return self._count
+
+    def get_child_data(self, mutation_context: Any) -> bytes:
+        """boofuzz's hook: the case's bytes."""
+        if self._fixed is None:
+            self._fixed = {
+                index: (item.qualified_name, item.render(MutationContext()))
+                for index, item in enumerate(self.stack)
+                if isinstance(item, _PLAIN) and not isinstance(item, Named)
+                if not isinstance(item._default_value, ProtocolSessionReference)
+            }
+        rendered = []
+        for index, item in enumerate(self.stack):
+            name, always = self._fixed.get(index, ("", b""))
+            if name and name not in mutation_context.mutations:
+                rendered.append(always)
+            else:
+                rendered.append(item.render(mutation_context))
+        return b"".join(rendered)
 
 
 class Datagram(FuzzableBlock):  # type: ignore[misc]

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Sequence
-from typing import Any
+from typing import Any, Self
 
 from boofuzz import ProtocolSessionReference
 
@@ -68,9 +68,33 @@ class CaseValues(dict[str, Any]):
         return value
 
 
-def canonical(kids: Sequence[int]) -> CaseValues:
-    """Values that are the same for every case: cases that agree under them are duplicates."""
-    return CaseValues("canonical", kids, _CANONICAL_NOW, _CANONICAL_NOW - 1_000_000_000)
+class Canonical(CaseValues):
+    """Values that are the same for every case: cases that agree under them are duplicates.
+
+    They are drawn once, whatever number of cases is rendered with them.
+
+    Attributes:
+        asked: whether the case that is being rendered has asked for any.
+    """
+
+    def __init__(self, kids: Sequence[int]) -> None:
+        super().__init__("canonical", kids, _CANONICAL_NOW, _CANONICAL_NOW - 1_000_000_000)
+        self.asked = False
+
+    def __getitem__(self, name: str) -> Any:
+        self.asked = True
+        return super().__getitem__(name)
+
+    def fresh(self) -> Self:
+        """The same for the next case."""
+        self.sealed = {}
+        self.asked = False
+        return self
+
+
+def canonical(kids: Sequence[int]) -> Canonical:
+    """Values that are the same for every case."""
+    return Canonical(kids)
 
 
 def ref(name: str) -> ProtocolSessionReference:
