@@ -8,6 +8,7 @@ import zlib
 from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 
 from fuzz.api import CONTROL, SENDING, Api, Call
 from fuzz.net.arrival import Arrival
@@ -38,12 +39,14 @@ class Expectation:
 
     Attributes:
         verdicts: how often each.
+        each: the same of every case, if several were judged together.
         items: what the application receives, in the order in which the target collects.
         states: number of entries and floor of the STREAM table, and of the DGRAM table.
         sent: what the guest seals on each connection; `None` where that is not known.
     """
 
     verdicts: Verdicts = field(default_factory=Counter)
+    each: list[Verdicts] = field(default_factory=list)
     items: list[Item] = field(default_factory=list)
     states: tuple[int, int, int, int] = (0, 0, 0, 0)
     sent: list[Sent | None] = field(default_factory=list)
@@ -70,6 +73,7 @@ class Course:
         self._sockets = sockets
         self._now, self._age = now, age
         self._expected = Expectation()
+        self._counted: Verdicts = Counter()
         self._arrival = Arrival()
         self._datagrams = {family: Datagrams(family) for family in (4, 6)}
         self._told = iter(told)
@@ -82,15 +86,22 @@ class Course:
         self._options: dict[Served, Options] = {}
         self._sends = False
 
-    def run(self, steps: Sequence[Step]) -> Expectation:
-        """What becomes of the case; the receiver's state is that after it."""
-        for step in steps:
-            self._step(step)
+    def run(self, *cases: Sequence[Step]) -> Expectation:
+        """What becomes of a case, or of several that came one right after the other.
+
+        The receiver's state is that after them.
+        """
+        for steps in cases:
+            self._counted = Counter()
+            self._expected.each.append(self._counted)
+            for step in steps:
+                self._step(step)
         self._collect()
         if self._kept is not None:
             self._kept.close()
         self._receiver.keybox = self._box
         expected = self._expected
+        expected.verdicts = sum(expected.each, Counter())
         expected.sent = [
             # The reset of a refused connection may come after its application's FIN.
             None if one in self._stalled or one.refused or self._lost(one) else one.sent
@@ -111,7 +122,7 @@ class Course:
         return self._sends and served.cut_off
 
     def _note(self, transport: Transport, verdict: Verdict) -> None:
-        self._expected.verdicts[transport, verdict] += 1
+        self._counted[transport, verdict] += 1
 
     def _step(self, step: Step) -> None:
         match step.action:
@@ -124,7 +135,8 @@ class Course:
                     else:
                         self._hook(arrived.payload)
             case Action.CONNECT:
-                served = Served(self._receiver, step.argument, self._now, self._age, self._note)
+                note = partial(_count, self._counted)
+                served = Served(self._receiver, step.argument, self._now, self._age, note)
                 self._connections.append(served)
                 self._waiting.append(served)
             case Action.SEGMENT | Action.FIN | Action.TCP:
@@ -242,6 +254,10 @@ class Course:
                 self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))
                 served.close()
         self._waiting.clear()
+
+
+def _count(counted: Verdicts, transport: Transport, verdict: Verdict) -> None:
+    counted[transport, verdict] += 1
 
 
 def _settings_of(receiver: Receiver) -> dict[str, int]:

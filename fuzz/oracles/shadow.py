@@ -74,18 +74,27 @@ class Shadow:
     ) -> list[Expectation]:
         """What the module may make of a case: one outcome, or two if time leaves it open.
 
+        `told` and what follows is as for `judge_all`.
+        """
+        return self.judge_all([steps], moment, told)
+
+    def judge_all(
+        self, cases: Sequence[Sequence[Step]], moment: Moment, told: Sequence[Item] = ()
+    ) -> list[Expectation]:
+        """The same of cases that came one right after the other, and were judged together.
+
         `told` is as for `Course`. The model's state is that after the first; `follow` changes
         to the other.
         """
         early = (moment.judged.earliest, moment.creation.earliest)
         late = (moment.judged.latest, moment.creation.latest)
         self._alternative: Receiver | None = None
-        if not self._open_to_time(steps, moment):
-            return [self._judge(self._receiver, steps, *late, told)]
+        if not self.open_to_time([step for steps in cases for step in steps], moment):
+            return [self._judge(self._receiver, cases, *late, told)]
         self._alternative = _copied(self._receiver)
         outcomes = [
-            self._judge(self._receiver, steps, *late, told),
-            self._judge(self._alternative, steps, *early, told),
+            self._judge(self._receiver, cases, *late, told),
+            self._judge(self._alternative, cases, *early, told),
         ]
         return outcomes if outcomes[0] != outcomes[1] else outcomes[:1]
 
@@ -98,7 +107,7 @@ class Shadow:
     def _judge(
         self,
         receiver: Receiver,
-        steps: Sequence[Step],
+        cases: Sequence[Sequence[Step]],
         now: int,
         creation: int,
         told: Sequence[Item],
@@ -107,10 +116,10 @@ class Shadow:
         for family, sessions in self._sealed.items():
             for session, sealed in sorted(sessions.items(), key=lambda entry: entry[1]):
                 sockets[family].sent(session, sealed)
-        return Course(receiver, sockets, now, now - creation, told).run(steps)
+        return Course(receiver, sockets, now, now - creation, told).run(*cases)
 
-    def _open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
-        """Whether a limit in time falls between the bounds, so that they may differ."""
+    def open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
+        """Whether a limit in time falls between the bounds, so that outcomes may differ."""
         window = self._receiver.window_ns
         judged, creation = moment.judged, moment.creation
         for timestamp in timestamps(steps):
