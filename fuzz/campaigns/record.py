@@ -21,9 +21,10 @@ from fuzz.campaigns.damage import (
     WrongPadding,
 )
 from fuzz.campaigns.primitives import Choice, Field, Payload
-from fuzz.campaigns.values import NOW, values_of
+from fuzz.campaigns.values import NOW, CaseValues, values_of
 from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import (
+    HEADER,
     HEADER_LEN,
     MAGIC,
     MAX_KPOS,
@@ -97,6 +98,8 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         """
         self._keybox = keybox
         self._suite = suite
+        self._epoch_name, self._number, self._flags = epoch, counter, flags
+        self._field_names: frozenset[str] = frozenset()
         self._after = after
         dgram = bool(flags & Flags.DGRAM)
         unknown = _unknown_kids(keybox)
@@ -188,6 +191,8 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         return child.qualified_name in context.mutations
 
     def _header(self, plaintext: bytes, context: Any) -> bytes:
+        if context.mutations.keys().isdisjoint(self._names()):
+            return self._plain_header(len(plaintext), values_of(context))
         rendered = b""
         for child in self._fields:
             if child is self._length:
@@ -198,6 +203,29 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
                 rendered += ZERO_TOKEN
         assert len(rendered) == HEADER_LEN
         return rendered
+
+    def _names(self) -> frozenset[str]:
+        """What the header's fields are called in a mutation."""
+        if not self._field_names:
+            self._field_names = frozenset(child.qualified_name for child in self._fields)
+        return self._field_names
+
+    def _plain_header(self, length: int, values: CaseValues) -> bytes:
+        """The header if none of its fields is mutated, as it is in most records."""
+        counter = values[self._number] if isinstance(self._number, str) else self._number
+        return HEADER.pack(
+            MAGIC,
+            VERSION,
+            self._suite,
+            length & 0xFFFF,
+            values[NOW],
+            values[f"{self._epoch_name}.session"] << 16 | counter,
+            ZERO_TOKEN,
+            values[f"{self._epoch_name}.kpos"],
+            values[f"{self._epoch_name}.kval"],
+            values[f"{self._epoch_name}.kid"],
+            self._flags,
+        )
 
     def _transport_len(self, length: int, context: Any) -> bytes:
         mutation = context.mutations.get(self._length.qualified_name)
