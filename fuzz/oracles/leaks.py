@@ -17,7 +17,10 @@ from fuzz.oracles.counters import Counters
 WARM_UP = 32
 """Cases before the first reading: what is made once is made by then."""
 BATCH = 128
-"""Cases between two readings."""
+"""Cases between two of the first readings; later there are more, as reading takes a tenth of a
+second, in which hundreds of cases could be sent."""
+MOST = 2048
+"""Cases between two readings at most."""
 _REPEATED = 2
 """Batches in a row that have to show it."""
 _SHARE = 5
@@ -48,9 +51,13 @@ class Leak:
 
 @dataclass(frozen=True)
 class Holdings:
-    """One reading: numbers by name, without the replay tables' entries."""
+    """One reading: numbers by name, without the replay tables' entries.
+
+    `after` tells how many cases there had been.
+    """
 
     counts: Mapping[str, int]
+    after: int = 0
 
     @classmethod
     def parse(cls, text: str, counters: Counters) -> Holdings:
@@ -77,11 +84,23 @@ def leak_in(readings: Sequence[Holdings]) -> Leak | None:
     last = readings[-_REPEATED - 1 :]
     if len(last) <= _REPEATED:
         return None
-    found: list[Leak] = []
-    for name in last[-1].counts:
-        numbers = [reading.counts.get(name, 0) for reading in last]
-        grown = tuple(after - before for before, after in itertools.pairwise(numbers))
-        if min(grown) >= _FEWEST * (_KILOBYTES_OF_A_CASE if name == _KILOBYTES else 1):
-            found.append(Leak(name, grown))
     # Sizes tell less than objects do.
-    return max(found, key=lambda leak: (leak.name != _KILOBYTES, min(leak.grown)), default=None)
+    return max(
+        grown(last), key=lambda leak: (leak.name != _KILOBYTES, min(leak.grown)), default=None
+    )
+
+
+def grown(readings: Sequence[Holdings]) -> list[Leak]:
+    """What grew as much as a leak from each reading to the next."""
+    found: list[Leak] = []
+    fewest = [
+        max(_FEWEST, (after.after - before.after) // _SHARE)
+        for before, after in itertools.pairwise(readings)
+    ]
+    for name in readings[-1].counts:
+        numbers = [reading.counts.get(name, 0) for reading in readings]
+        more = tuple(after - before for before, after in itertools.pairwise(numbers))
+        scale = _KILOBYTES_OF_A_CASE if name == _KILOBYTES else 1
+        if all(grew >= least * scale for grew, least in zip(more, fewest, strict=True)):
+            found.append(Leak(name, more))
+    return found

@@ -111,14 +111,16 @@ class TargetClient:
         reply = self.ask(Op.WRITE, path.encode() + b"\0" + contents, timeout=timeout)
         accepted(reply, f"writing {path}")
 
-    def holdings(self, timeout: float) -> str:
+    def holdings(self, timeout: float, *, at_once: bool = False) -> str:
         """What the kernel holds, when all that is being freed is free: lines of name and number.
+
+        If it is asked for `at_once` the rest counts, too.
 
         Raises:
             TargetSilent: no reply in time.
             TargetRefused: the kernel does not tell.
         """
-        reply = self.ask(Op.HOLDINGS, timeout=timeout)
+        reply = self.ask(Op.HOLDINGS, value=at_once, timeout=timeout)
         return accepted(reply, "counting slab objects").text
 
     def set_clock(self, ns: int, timeout: float) -> None:

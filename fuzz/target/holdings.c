@@ -97,8 +97,11 @@ static unsigned long number(const char *path, const char *name)
 	return found ? strtoul(found + strlen(name), NULL, 10) : 0;
 }
 
-/* Lines of a name and a number; 0 or an errno. */
-int holdings(char *out, size_t *length)
+/*
+ * Lines of a name and a number; 0 or an errno. If @at_once nothing is waited for, and the
+ * numbers are no less than what is really held.
+ */
+int holdings(bool at_once, char *out, size_t *length)
 {
 	unsigned long sockets, references, unreclaimable;
 	unsigned long objects;
@@ -107,10 +110,12 @@ int holdings(char *out, size_t *length)
 	int error;
 
 	*length = 0;
-	settle();
-	error = shrink();
-	if (error)
-		return error;
+	if (!at_once) {
+		settle();
+		error = shrink();
+		if (error)
+			return error;
+	}
 	sockets = number("/proc/net/sockstat", "sockets: used");
 	references = number("/sys/module/nst/refcnt", "");
 	unreclaimable = number("/proc/meminfo", "SUnreclaim:");

@@ -52,7 +52,7 @@ enum op {
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
 	OP_GCOV = 34,	    /* and then end */
-	OP_HOLDINGS = 35,   /* text: what the kernel holds, see holdings.c */
+	OP_HOLDINGS = 35,   /* text: what the kernel holds, see holdings.c; value: at once */
 };
 
 struct request {
@@ -347,7 +347,7 @@ static void serve(int control)
 		error = read_file(request->data, reply.data, &text);
 		break;
 	case OP_HOLDINGS:
-		error = holdings(reply.data, &text);
+		error = holdings(request->value, reply.data, &text);
 		break;
 	case OP_EDGES:
 		error = -edges_take(&edges);

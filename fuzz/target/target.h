@@ -6,6 +6,7 @@
 #ifndef NST_TARGET_H
 #define NST_TARGET_H
 
+#include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
 #include <sys/socket.h>
@@ -74,7 +75,7 @@ int read_file(const char *path, char *out, size_t *length);
 size_t reread(int fd, char *out, size_t size);
 
 /* holdings.c */
-int holdings(char *out, size_t *length);
+int holdings(bool at_once, char *out, size_t *length);
 
 /* sockets.c */
 int bound_socket(int family, int type, int v6, int port);

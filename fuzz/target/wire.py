@@ -54,7 +54,8 @@ class Op(IntEnum):
     GCOV = 34
     """Unload the module, send gcov's data files over the control channel, and end."""
     HOLDINGS = 35
-    """Return what the kernel holds: lines of a name and a number."""
+    """Return what the kernel holds: lines of a name and a number. With a value other than 0 at
+    once, what is about to be freed included."""
 
 
 CALLS = {

@@ -35,6 +35,16 @@ def test_what_two_batches_leave_behind(
     assert leak_in(readings("kmalloc-512", *numbers)) == expected
 
 
+def test_longer_batches_have_to_leave_more_behind() -> None:
+    def after(*numbers: int) -> list[Holdings]:
+        cases = (0, BATCH, 3 * BATCH)
+        return [Holdings({"TCP": n}, case) for n, case in zip(numbers, cases, strict=True)]
+
+    fifth = BATCH // 5
+    assert leak_in(after(0, fifth, 2 * fifth)) is None
+    assert leak_in(after(0, fifth, 3 * fifth + 1)) == Leak("TCP", (fifth, 2 * fifth + 1))
+
+
 def test_sizes_have_to_grow_by_records() -> None:
     assert leak_in(readings("unreclaimable", 0, BATCH, 2 * BATCH)) is None
     leak = leak_in(readings("unreclaimable", 0, 16 * BATCH, 32 * BATCH))
