@@ -36,6 +36,7 @@ from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetRefused, TargetSilent
 from fuzz.target.wire import Item, Kind, Op, Reply
+from fuzz.together import ALONE, share_of
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -45,13 +46,15 @@ AF_NST = 18
 _INTERFACE = "eth0"
 _SETTLE_SECONDS = (0.01, 0.05, 0.25)
 _UDP_HEADER = 8
+_SOON_NS = 1_000_000_000
+"""A record that meets a limit of time within this is sent alone."""
 # The link breaks when QEMU ends.
 _LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
 
 
 @dataclass(frozen=True)
 class Execution:
-    """A case that was carried out, and what became of it.
+    """A case, or several together, that were carried out, and what became of them.
 
     Attributes:
         moment: bounds on when it was judged.
@@ -72,17 +75,17 @@ class Execution:
 
 @dataclass(frozen=True)
 class Flight:
-    """A case that was sent whole, and whose last answer has not been waited for.
+    """Cases that were sent whole, and whose last answer has not been waited for.
 
     Attributes:
-        steps: of the case, complete.
+        cases: the steps of each, complete.
         begun: the guest's clock had reached this before, ns.
         items: what was received so far.
         opened: its connections, not closed.
         request: the one that ends it.
     """
 
-    steps: list[Step]
+    cases: list[list[Step]]
     begun: int
     items: list[Item]
     opened: list[Connection]
@@ -283,14 +286,14 @@ class Lab:
         full = any(t.size is not None and len(t.entries) + 64 > t.size for t in tables)
         return full and self._model_states != self._module_states
 
-    def holdings(self) -> Holdings:
-        """What the guest's kernel holds between cases.
+    def holdings(self, *, at_once: bool = False) -> Holdings:
+        """What the guest's kernel holds between cases; `at_once` what is about to be freed, too.
 
         Raises:
             Lost: the guest or the target does not answer.
         """
         try:
-            text = self._client.holdings(ANSWER_SECONDS)
+            text = self._client.holdings(ANSWER_SECONDS, at_once=at_once)
             return Holdings.parse(text, self._note(self._player.ask(())))
         except (TargetRefused, *_LOSSES) as error:
             raise Lost(str(error)) from None
@@ -304,28 +307,43 @@ class Lab:
         """
         return self.land(self.launch(script))
 
-    def launch(self, script: bytes) -> Flight:
-        """Send a case; `land` has to follow before the next.
+    def share(self, script: bytes) -> float:
+        """As `fuzz.together.share_of`, as things are now.
+
+        Raises:
+            ScriptError: `script` is no case.
+        """
+        if self._keeper is not None:
+            return ALONE  # which edges it takes has to be known
+        steps = unpack(script)
+        share = share_of(steps)
+        now = self.now()
+        moment = Moment(Interval(now, now + _SOON_NS), self._clock.creation)
+        return ALONE if share < ALONE and self._shadow.near_limit(steps, moment) else share
+
+    def launch(self, *scripts: bytes) -> Flight:
+        """Send cases, several only if their shares allow; `land` has to follow before the next.
 
         Raises:
             Lost: the guest or the target does not answer.
             ScriptError: `script` is no case.
         """
         try:
-            steps = self._concrete(unpack(script))
+            cases = [self._concrete(unpack(script)) for script in scripts]
             begun = self._clock.at_least(time.monotonic_ns())
-            request, items, opened = self._player.play(steps)
+            request, items, opened = self._player.play(cases)
         except _LOSSES as error:
             raise Lost(str(error)) from None
-        return Flight(steps, begun, items, opened, request)
+        return Flight(cases, begun, items, opened, request)
 
     def land(self, flight: Flight) -> Execution:
-        """Wait for what a case does, and judge it.
+        """Wait for what the cases do, and judge them.
 
         Raises:
             Lost: the guest or the target does not answer.
         """
-        steps, items, opened = flight.steps, flight.items, flight.opened
+        items, opened = flight.items, flight.opened
+        steps = [step for steps in flight.cases for step in steps]
         try:
             before = self._counters
             reply = self._player.answer(flight.request)
@@ -333,7 +351,7 @@ class Lab:
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._player.end(opened, steps, reply.drained)
             told = [item for item in items if item.kind is Kind.API]
-            expected = self._shadow.judge(steps, moment, told)
+            expected = self._shadow.judge_all(flight.cases, moment, told)
             counters = self._note(reply)
             execution = self._judged(expected, steps, moment, before, counters, items, sent)
             for pause in _SETTLE_SECONDS:

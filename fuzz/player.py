@@ -4,6 +4,8 @@
 from __future__ import annotations
 
 import itertools
+import time
+from collections import Counter
 from collections.abc import Callable, Sequence
 
 from fuzz.api import SENDING
@@ -52,6 +54,7 @@ class Player:
         self._host = host
         self._keybox = keybox
         self._dialler = Dialler(host, DEFAULT_PORT)
+        self._wanted: Counter[int] = Counter()
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
 
     def begin(self) -> None:
@@ -80,13 +83,23 @@ class Player:
         self.taint = reply.taint
         return reply
 
-    def play(self, steps: Sequence[Step]) -> tuple[int, list[Item], list[Connection]]:
-        """Do all steps; the last request, what was received before, and the connections."""
+    def play(self, cases: Sequence[Sequence[Step]]) -> tuple[int, list[Item], list[Connection]]:
+        """Do all steps of cases that are sent together.
+
+        Returns the last request, what was received before, and the connections.
+        """
         frames: list[bytes] = []
         items: list[Item] = []
         opened: list[Connection] = []
-        source = next(self._ports)
-        for step in steps:
+        self._wanted = Counter(
+            step.argument for steps in cases for step in steps if step.action is Action.CONNECT
+        )
+        self.prepare()
+        source = 0
+        for step in itertools.chain.from_iterable((None, *steps) for steps in cases):
+            if step is None:
+                source = next(self._ports)
+                continue
             if step.action in ON_CONNECTION:
                 if opened:
                     frames += _sent_on(opened[-1], step)
@@ -114,7 +127,7 @@ class Player:
             else:
                 items += self._call(frames, step, opened).items
                 frames = []
-        keeps = any(step.action is Action.ACCEPT for step in steps)
+        keeps = any(step.action is Action.ACCEPT for steps in cases for step in steps)
         request = self.client.send(Op.COLLECT, before=frames, value=int(keeps))
         return request, items, opened
 
@@ -144,9 +157,9 @@ class Player:
         self.client.write("/proc/net/nst_keybox", box.dumps().encode(), ANSWER_SECONDS)
 
     def prepare(self) -> None:
-        """Begin the connections that the next case may want."""
-        for family in (4, 6):
-            self._dialler.prepare(family)
+        """Begin the connections that the next cases may want: as many as the last ones did."""
+        for family, count in self._wanted.items():
+            self._dialler.prepare(family, count)
 
     def end(
         self, opened: Sequence[Connection], steps: Sequence[Step], now: int
@@ -157,10 +170,14 @@ class Player:
         tokens = [token_of(one) for one in connections(steps)]
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
+        since = time.monotonic()
         for connection, token in zip(opened, tokens, strict=True):
             if sends:
                 connection.drain(_DRAIN_SECONDS)
-            connection.await_end(_END_SECONDS)
+                since = time.monotonic()
+            connection.await_end(max(0.0, since + _END_SECONDS - time.monotonic()))
+            if connection.ended or connection.reset:
+                since = time.monotonic()
             stream = bytes(connection.received)
             found.append(
                 sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)

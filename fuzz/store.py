@@ -9,9 +9,9 @@
                       in RUN/CAMPAIGN-N/
 
 A case is written before it is sent and its outcome when it is known, in one
-transaction with the next case. In WAL mode a committed transaction is in the
+transaction with the next cases. In WAL mode a committed transaction is in the
 operating system's hands, so killing the runner loses nothing: every case that was
-sent is there, and of each shard at most the last two lack their outcomes.
+sent is there, and of each shard at most the last two batches lack their outcomes.
 
 A campaign is run in shards, each by one guest at a time; the processes that run them
 write to the one database, in transactions that hold its lock for microseconds.
@@ -23,7 +23,7 @@ import contextlib
 import fcntl
 import sqlite3
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import Any, Self, TextIO
@@ -187,14 +187,34 @@ class Store:
         shard: int = 0,
     ) -> int:
         """Write a case that is about to be sent, and commit; return its id."""
+        (number,) = self.begin_cases(
+            campaign, [(name, script)], boot=boot, earliest=earliest, creation=creation, shard=shard
+        )
+        return number
+
+    def begin_cases(
+        self,
+        campaign: int,
+        cases: Sequence[tuple[str, bytes]],
+        *,
+        boot: int,
+        earliest: int,
+        creation: int,
+        shard: int = 0,
+    ) -> list[int]:
+        """The same for the names and bytes of cases that are sent together."""
+        sent, numbers = time.time(), []
         with self.transaction():
-            cursor = self._database.execute(
-                "INSERT INTO cases (campaign, shard, boot, sent, name, script, earliest, creation)"
-                " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
-                (campaign, shard, boot, time.time(), name, script, earliest, creation),
-            )
-        assert cursor.lastrowid is not None
-        return cursor.lastrowid
+            for name, script in cases:
+                cursor = self._database.execute(
+                    "INSERT INTO cases"
+                    " (campaign, shard, boot, sent, name, script, earliest, creation)"
+                    " VALUES (?, ?, ?, ?, ?, ?, ?, ?)",
+                    (campaign, shard, boot, sent, name, script, earliest, creation),
+                )
+                assert cursor.lastrowid is not None
+                numbers.append(cursor.lastrowid)
+        return numbers
 
     def end_case(
         self,
@@ -220,10 +240,12 @@ class Store:
             )
         )
 
-    def forget_case(self, case: int) -> None:
-        """Take out a case that says nothing, and commit: it will be run again."""
+    def forget_cases(self, cases: Sequence[int]) -> None:
+        """Take out cases that say nothing, and commit: they will be run again."""
         with self.transaction():
-            self._database.execute("DELETE FROM cases WHERE id = ?", (case,))
+            self._database.executemany(
+                "DELETE FROM cases WHERE id = ?", [(case,) for case in cases]
+            )
 
     def forget_unfinished(self, campaign: int | None = None, shard: int | None = None) -> None:
         """Take out the cases without an outcome, and commit: their runner is gone."""

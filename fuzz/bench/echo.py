@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import contextlib
 import socket
+import struct
 import subprocess
 import sys
 import time
@@ -23,10 +24,15 @@ from fuzz.oracles.compare import Difference, Observation
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.monitors import Current, Oracle, VerdictOracle
 from fuzz.oracles.shadow import Moment
+from nst_scapy.header import Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
+from nst_scapy.verdict import Verdict
 
-_ANSWER_SECONDS = 5.0
+_ANSWER_TIME = struct.pack("@ll", 5, 0)
+"""How long an answer may take, as the kernel has it: seconds and microseconds."""
+_TOGETHER = 16
+"""Cases under way at a time."""
 _LARGEST = 65536
 
 
@@ -64,40 +70,54 @@ class EchoSubject:
         self.keybox = keybox
         self.suites: frozenset[SuiteId] = frozenset()
         self._port = port
-        self._sent = b""
-        self._socket = socket.socket()
+        self._sent: list[tuple[socket.socket, bytes]] = []
 
     def now(self) -> int:
         """The real time, ns."""
         return time.time_ns()
 
-    def launch(self, script: bytes) -> Flight:
-        """Send a case, on a connection of its own as boofuzz does."""
+    def share(self, script: bytes) -> float:
+        """A case is right whatever others do."""
+        return max(1 / _TOGETHER, len(script) / _LARGEST)
+
+    def launch(self, *scripts: bytes) -> Flight:
+        """Send cases, each on a connection of its own as boofuzz does."""
         begun = self.now()
         try:
-            self._socket = socket.create_connection(("127.0.0.1", self._port), _ANSWER_SECONDS)
-            self._socket.sendall(script)
-        except (TimeoutError, ConnectionError) as error:
-            raise Lost(str(error)) from None
-        self._sent = script
+            for script in scripts:
+                connection = socket.socket()
+                self._sent.append((connection, script))
+                connection.connect(("127.0.0.1", self._port))
+                connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_TIME)
+                connection.sendall(script)
+        except OSError as error:
+            raise self._lost(error) from None
         return Flight([], begun, [], [], 0)
 
     def land(self, flight: Flight) -> Execution:
-        """Wait for the answer, and hold it against what was sent."""
+        """Wait for the answers, and hold them against what was sent."""
+        same = True
         try:
-            answer = self._socket.recv(len(self._sent), socket.MSG_WAITALL)
-        except (TimeoutError, ConnectionError) as error:
-            raise Lost(str(error)) from None
-        finally:
-            self._socket.close()
-        same = answer == self._sent
+            for connection, script in self._sent:
+                same &= connection.recv(len(script), socket.MSG_WAITALL) == script
+                connection.close()
+        except OSError as error:
+            raise self._lost(error) from None
+        each = [Counter[tuple[Transport, Verdict]]() for _ in self._sent]
+        self._sent.clear()
         return Execution(
             Moment(Interval(flight.begun, self.now()), Interval(0, 0)),
-            Expectation(),
+            Expectation(each=each),
             Observation(Counter(), (), (0, 0, 0, 0), 0),
             None if same else Difference("the answer differs", "it is not what was sent"),
             strict=True,
         )
+
+    def _lost(self, error: OSError) -> Lost:
+        for connection, _ in self._sent:
+            connection.close()
+        self._sent.clear()
+        return Lost(str(error))
 
     def restart(self) -> None:
         """There is nothing to boot."""

@@ -89,7 +89,7 @@ class _Nobody:
 
     def found(self, shard: Shard, finding: Finding, case: int) -> None:
         """A case showed something."""
-        raise UserError(f"{shard}: case {case}: {finding.kind}: {finding.title}")
+        raise UserError(f"{shard}: case {case}: {finding.kind}: {finding.title} {finding.detail}")
 
     def ended(self, shard: Shard) -> None:
         """A shard is through."""

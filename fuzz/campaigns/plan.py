@@ -91,34 +91,32 @@ class Plan:
         self._seen: set[bytes] = set()
         self._dropped: set[str] = set()
         self._part = part
-        self._last = b""
+        self._drops: list[tuple[int, Sequence[str]]] = []
 
     @property
     def singles(self) -> int:
         """How many single mutations there are."""
         return sum(len(pool) for pools in self._pools.values() for pool in pools.values())
 
-    def drop(self, elements: Sequence[str]) -> None:
-        """Plan no more cases that mutate one of these, given as elements or leaves."""
-        self._dropped.update(elements)
+    def drop(self, elements: Sequence[str], after: int = 0) -> None:
+        """Plan no more cases that mutate one of these, given as elements or leaves.
 
-    def withdrawn(self, planned: Planned) -> bool:
-        """Whether the case that was planned last has been dropped since; then it never was."""
-        if self._wanted(planned):
-            return False
-        self._seen.discard(self._last)
-        return True
+        The first `after` cases of the plan stay: a run that drops something when it has planned
+        ahead, and one that is resumed and knows it from the beginning, have the same cases.
+        """
+        self._drops.append((after, elements))
 
     def _wanted(self, planned: Planned) -> bool:
         return self._dropped.isdisjoint((*planned.elements, *planned.leaves))
 
     def __iter__(self) -> Iterator[Planned]:
         number, count = self._part
-        old = 0
+        old = planned_so_far = 0
         for planned in self._in_turn():
             old += 1
             if old > _EXHAUSTED:
                 return
+            self._drop_what_is_due(planned_so_far)
             if not self._wanted(planned):
                 continue
             digest = hashlib.blake2b(self._render(planned), digest_size=16).digest()
@@ -127,8 +125,14 @@ class Plan:
             self._seen.add(digest)
             old = 0
             if int.from_bytes(digest) % count == number:
-                self._last = digest
+                planned_so_far += 1
                 yield planned
+
+    def _drop_what_is_due(self, planned: int) -> None:
+        for after, elements in self._drops:
+            if after <= planned:
+                self._dropped.update(elements)
+        self._drops = [drop for drop in self._drops if drop[0] > planned]
 
     def _in_turn(self) -> Iterator[Planned]:
         for request in self._requests:

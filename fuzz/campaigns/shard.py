@@ -1,28 +1,29 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""Running one shard of a campaign: its cases, one after another, in a guest.
+"""Running one shard of a campaign: its cases, a batch after another, in a guest.
 
-While the guest works on a case the next one is planned and rendered, and the one before
-written down. What a case did is known, and found to be in order, before the next is sent.
+Cases of which each goes its own way whatever the others do (`fuzz/together.py`) are sent in
+one batch, and judged together; all others are a batch of their own. While the guest works on
+a batch the next one is planned and rendered, and the one before written down. What a batch did
+is known, and found to be in order, before the next is sent. If it is not, its cases are taken
+back and sent again one by one, in a fresh guest, so that a finding has its case.
 """
 
 from __future__ import annotations
 
 import dataclasses
+import sys
 import time
-from collections import Counter, deque
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Protocol
 
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.catalogue import campaign as campaign_of
-from fuzz.campaigns.plan import Plan, Planned
+from fuzz.campaigns.plan import Planned
 from fuzz.campaigns.progress import Limits, Past, Progress, Shard, Watcher
 from fuzz.campaigns.schedule import Task
-from fuzz.campaigns.session import context_of
-from fuzz.campaigns.values import NOW, CaseValues, canonical
+from fuzz.campaigns.upcoming import Batch, Source, Upcoming
 from fuzz.corpus.keeper import Keeper
 from fuzz.corpus.run import keeper_of
 from fuzz.coverage import kept
@@ -37,41 +38,22 @@ from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
-_PATIENCE = 3
-"""Findings after which an element of the grammar is not mutated any more."""
-_FINDINGS = frozenset(FindingKind)
 _NOTE_SECONDS = 1.0
 """How often it is stored how far a campaign has got."""
 _AUTHENTICATED = frozenset({Verdict.OK, Verdict.PADDING})
 
 
-@dataclass
-class _Case:
-    """A case from its rendering to its end."""
-
-    planned: Planned
-    script: bytes
-    now: int
-    """The time that its records were sealed for, ns since 1970."""
-    current: Current
-    flight: Flight | None = None
-
-
-class Subject(Protocol):
+class Subject(Source, Protocol):
     """What cases are sent to; `Lab` says what its parts are."""
 
-    keybox: KeyBox
     suites: frozenset[SuiteId]
     boots: int
 
     @property
-    def creation(self) -> int: ...
-    @property
     def crowded(self) -> bool: ...
     @property
     def killed(self) -> bool: ...
-    def now(self) -> int: ...
-    def launch(self, script: bytes) -> Flight: ...
+    def launch(self, *scripts: bytes) -> Flight: ...
     def land(self, flight: Flight) -> Execution: ...
     def restart(self) -> None: ...
 
@@ -98,25 +80,24 @@ class ShardRun:
         self._shard = shard
         self._lab = lab
         self._keeper = keeper
-        self._seed = f"{seed}|{campaign.name}"
         self._limits = limits
         self._watcher = watcher
         self._campaign = store.begin_campaign(campaign.name, shard.count)
-        self._kids = sorted(lab.keybox)
-        self._canonical = canonical(self._kids)
-        self._constant: tuple[Planned, bytes] | None = None
         self._current = Current("", 0)
         self._oracles = oracles(lambda: self._current)
-        self._blame: Counter[str] = Counter()
         self.progress = dataclasses.replace(past.progress)
         self._past = past
         self._started = self._noted = time.monotonic() - past.progress.seconds
         self._booting = 0.0
-        self._again: deque[Planned] = deque()
         self._killed: Planned | None = None
-        requests = campaign.requests(lab.keybox, lab.suites)
-        part = (shard.number, shard.count)
-        self._plan = Plan(requests, self._seed, self._canonical_bytes, part)
+        self._suspect: tuple[Finding, int] | None = None
+        self._upcoming = Upcoming(
+            campaign.requests(lab.keybox, lab.suites),
+            f"{seed}|{campaign.name}",
+            (shard.number, shard.count),
+            lab,
+            past.outcomes,
+        )
 
     def run(self) -> None:
         """Run until a limit is reached, or there is nothing new any more.
@@ -124,11 +105,10 @@ class ShardRun:
         Raises:
             GuestError: a guest does not come up.
         """
-        plan = self._planned()
-        flying: _Case | None = None
+        flying: Batch | None = None
         try:
             while True:
-                ready = self._next(plan, flying)
+                ready = self._next(flying)
                 if flying is not None:
                     self._land(flying)
                     if self._upset(flying):
@@ -147,112 +127,118 @@ class ShardRun:
             self.progress.seconds = self._seconds()
             self._note()
 
-    # What comes next.
+    def _next(self, flying: Batch | None) -> Batch | None:
+        """The next batch, rendered; `None` if there is none."""
+        cases = self.progress.cases + (len(flying.cases) if flying else 0)
+        room = sys.maxsize if self._limits.cases is None else self._limits.cases - cases
+        return self._upcoming.batch(room, self._enough)
 
-    def _planned(self) -> Iterator[Planned]:
-        plan = iter(self._plan)
-        for outcome, planned in zip(self._past.outcomes, plan, strict=False):
-            # What was dropped then has to be dropped now, or the plan would be another.
-            if outcome in _FINDINGS:
-                self._hold_against(planned, FindingKind(outcome))
-        yield from plan
-
-    def _next(self, plan: Iterator[Planned], flying: _Case | None) -> _Case | None:
-        """The next case, rendered; `None` if there is none."""
+    def _enough(self) -> bool:
+        """Whether a limit was reached."""
         self.progress.seconds = self._seconds()
-        ahead = dataclasses.replace(self.progress, cases=self.progress.cases + bool(flying))
-        if ahead.reached(self._limits):
-            return None
-        planned = self._again.popleft() if self._again else next(plan, None)
-        if planned is None:
-            return None
-        values = CaseValues(
-            f"{self._seed}|{planned.name}", self._kids, self._lab.now(), self._lab.creation
-        )
-        if self._constant is not None and self._constant[0] is planned:
-            script = self._constant[1]
-        else:
-            script = planned.request.render(context_of(planned, values))
-        return _Case(planned, script, values[NOW], Current(planned.name, 0))
-
-    def _canonical_bytes(self, planned: Planned) -> bytes:
-        name: str = planned.request.name
-        values = self._canonical.fresh()
-        script: bytes = planned.request.render(context_of(planned, values))
-        self._constant = None if values.asked else (planned, script)
-        return name.encode() + script
+        return self.progress.reached(self._limits)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started - self._booting
 
-    # A case.
+    # A batch.
 
-    def _launch(self, case: _Case) -> None:
-        current = case.current
-        current.number = self._store.begin_case(
+    def _launch(self, batch: Batch) -> None:
+        numbers = self._store.begin_cases(
             self._campaign,
+            [(case.planned.name, case.script) for case in batch.cases],
             shard=self._shard.number,
             boot=self._past.boots + self._lab.boots,
-            name=current.name,
-            script=case.script,
             earliest=self._lab.now(),
             creation=self._lab.creation,
         )
+        for case, number in zip(batch.cases, numbers, strict=True):
+            case.number = number
+        batch.current.number = numbers[-1]
         try:
-            case.flight = self._lab.launch(case.script)
+            batch.flight = self._lab.launch(*(case.script for case in batch.cases))
         except Lost as error:
-            current.lost = str(error)
+            batch.current.lost = str(error)
 
-    def _land(self, case: _Case) -> None:
-        """Wait for what the case does, and have the oracles look at it."""
-        current = self._current = case.current
-        if case.flight is not None:
+    def _land(self, batch: Batch) -> None:
+        """Wait for what the cases do, and have the oracles look at it."""
+        current = self._current = batch.current
+        if batch.flight is not None:
             try:
-                current.execution = self._lab.land(case.flight)
+                current.execution = self._lab.land(batch.flight)
             except Lost as error:
                 current.lost = str(error)
-        if self._not_to_blame(case):
+        if self._not_to_blame(batch):
             return
         for oracle in self._oracles:
             oracle.post_send()
-        if self._not_to_blame(case):
+        if self._not_to_blame(batch):
             current.finding = None  # an oracle asked the guest when it was killed
-
-    def _not_to_blame(self, case: _Case) -> bool:
-        """Whether the case is lost because somebody killed QEMU, and not for the second time."""
-        return bool(case.current.lost and self._lab.killed and self._killed is not case.planned)
-
-    def _upset(self, case: _Case) -> bool:
-        """Whether something has to be done before the next case can be sent."""
-        return bool(case.current.lost or case.current.finding) or self._lab.crowded
-
-    def _come_to_terms(self, case: _Case, ready: _Case | None) -> None:
-        """Write a case down that was a finding, and have a guest for the next one."""
-        finding = case.current.finding
-        if ready is not None:
-            self._again.appendleft(ready.planned)
-        if case.current.lost and finding is None:
-            # Somebody killed QEMU, and the case is not to blame, if it is not always there.
-            self._killed = case.planned
-            self._store.forget_case(case.current.number)
-            self._again.appendleft(case.planned)
-            self._boot()
             return
-        self._write_down(case)
+        if self._suspect is not None and batch.cases[-1].position >= self._suspect[1]:
+            finding, self._suspect = self._suspect[0], None
+            current.finding = current.finding or finding
+
+    def _not_to_blame(self, batch: Batch) -> bool:
+        """Whether a batch is lost because somebody killed QEMU; not if a case is for the 2nd time.
+
+        It is the case's own doing then.
+        """
+        if not (batch.current.lost and self._lab.killed):
+            return False
+        return len(batch.cases) > 1 or self._killed is not batch.cases[0].planned
+
+    def _upset(self, batch: Batch) -> bool:
+        """Whether something has to be done before the next batch can be sent."""
+        return bool(batch.current.lost or batch.current.finding) or self._lab.crowded
+
+    def _come_to_terms(self, batch: Batch, ready: Batch | None) -> None:
+        """Write a case down that was a finding, and have a guest for the next one."""
+        finding = batch.current.finding
+        if ready is not None:
+            self._upcoming.put_back(ready)
+        if batch.current.lost and finding is None:
+            # Somebody killed QEMU, and the case is not to blame, if it is not always there.
+            self._killed = batch.cases[0].planned
+            self._take_back(batch)
+            return
+        several = len(batch.cases) > 1
+        if several and finding is not None and finding.kind is not FindingKind.LEAK:
+            self._suspect = self._suspicion(batch, finding)
+            self._take_back(batch)
+            return
+        self._write_down(batch)
         if finding is not None:
-            self._hold_against(case.planned, finding.kind)
-            if ready is not None and self._plan.withdrawn(ready.planned):
-                self._again.popleft()
-        self.progress.seconds = self._seconds()
-        if self.progress.reached(self._limits):
+            self._suspect = None
+            self._upcoming.hold_against(batch.cases[-1], finding.kind)
+        if self._enough():
             return
         crashed = finding is not None and finding.kind is not FindingKind.DISAGREEMENT
         if crashed or self._lab.crowded:
             self._boot()
 
+    def _suspicion(self, batch: Batch, finding: Finding) -> tuple[Finding, int] | None:
+        """What there is to tell if none of the cases shows it alone, and after which of them."""
+        execution = batch.current.execution
+        if finding.kind is FindingKind.DISAGREEMENT and execution and not execution.strict:
+            return None  # each may have been judged at a moment of its own
+        first, last = batch.cases[0], batch.cases[-1]
+        detail = (
+            f"{finding.detail} (of {len(batch.cases)} cases under way together, from"
+            f" {first.planned.name} on; none of them showed it alone)"
+        )
+        return dataclasses.replace(finding, detail=detail), last.position
+
+    def _take_back(self, batch: Batch) -> None:
+        """Have cases sent again one by one, in a fresh guest."""
+        self._store.forget_cases([case.number for case in batch.cases])
+        self._upcoming.put_back(batch, alone=True)
+        self._boot()
+
     def _boot(self) -> None:
         """Have a fresh guest; on a busy machine the first may take too long."""
         began = time.monotonic()
+        self._upcoming.render_anew()
         self._watcher.booting(self._shard, again=True)
         try:
             self._lab.restart()
@@ -260,31 +246,36 @@ class ShardRun:
             self._lab.restart()
         self._booting += time.monotonic() - began
 
-    def _write_down(self, case: _Case) -> None:
-        """Store what the oracles made of a case."""
-        current, progress = case.current, self.progress
-        outcome = current.finding.kind.value if current.finding else "agree"
-        if current.execution is None:
-            self._store.end_case(current.number, outcome)
-        else:
-            counted = current.execution.seen.verdicts
+    def _write_down(self, batch: Batch) -> None:
+        """Store what the oracles made of a batch."""
+        current, progress = batch.current, self.progress
+        execution = current.execution
+        for index, case in enumerate(batch.cases):
+            finding = current.finding if case is batch.cases[-1] else None
+            outcome = finding.kind.value if finding else "agree"
+            if execution is None:
+                self._store.end_case(case.number, outcome)
+                continue
+            expected = execution.expected.each[index]
+            # Of several it is their sum that was counted, and it is the model's.
+            counted = execution.seen.verdicts if len(batch.cases) == 1 else expected
             authenticated = any(verdict in _AUTHENTICATED for _, verdict in counted)
             self._store.end_case(
-                current.number,
+                case.number,
                 outcome,
-                latest=current.execution.moment.judged.latest,
-                expected=current.execution.expected.verdicts,
+                latest=execution.moment.judged.latest,
+                expected=expected,
                 counted=counted,
                 authenticated=authenticated,
-                strict=current.execution.strict,
+                strict=execution.strict,
             )
             progress.authenticated += authenticated
             for (_, verdict), count in counted.items():
                 progress.verdicts[verdict] += count
-            if self._keeper is not None and current.execution.taken is not None:
-                self._keeper.look(current.execution.taken, case.script, case.now)
+            if self._keeper is not None and execution.taken is not None:
+                self._keeper.look(execution.taken, case.script, case.now)
                 progress.edges = len(self._keeper.known)
-        progress.cases += 1
+        progress.cases += len(batch.cases)
         if current.finding:
             self._found(current.finding, current.number)
         progress.seconds = self._seconds()
@@ -318,15 +309,6 @@ class ShardRun:
         if self._store.add_finding(self._campaign, case, finding):
             self.progress.findings += 1
             self._watcher.found(self._shard, finding, case)
-
-    def _hold_against(self, planned: Planned, kind: FindingKind) -> None:
-        """Drop from the plan what has shown findings often enough."""
-        if kind is FindingKind.LEAK:
-            return  # it tells of batches of cases, not of this one
-        self._blame.update(planned.elements)
-        if kind is not FindingKind.DISAGREEMENT:
-            self._blame.update(planned.leaves)  # every one costs the boot of a guest
-        self._plan.drop([e for e, count in self._blame.items() if count >= _PATIENCE])
 
 
 def run_shard(

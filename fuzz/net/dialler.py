@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import itertools
 import time
+from collections import deque
 from dataclasses import dataclass
 
 from fuzz.net.connection import Connection
@@ -33,14 +34,17 @@ class Dialler:
         self._host = host
         self._peer_port = peer_port
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
-        self._spares: dict[int, _Spare] = {}
+        self._spares: dict[int, deque[_Spare]] = {4: deque(), 6: deque()}
 
-    def prepare(self, family: int) -> None:
-        """Begin the next connection over an IP version, 4 or 6."""
-        if family not in self._spares:
+    def prepare(self, family: int, count: int = 1) -> None:
+        """Begin the next connections over an IP version, 4 or 6: have `count` of them ready."""
+        spares = self._spares[family]
+        while spares and time.monotonic() - spares[0].made > _FRESH_SECONDS:
+            spares.popleft().connection.close()
+        while len(spares) < count:
             connection = self._new(family)
             connection.begin()
-            self._spares[family] = _Spare(connection, time.monotonic())
+            spares.append(_Spare(connection, time.monotonic()))
 
     def connect(self, family: int, timeout: float) -> Connection:
         """A connection whose SYN has been answered.
@@ -48,23 +52,16 @@ class Dialler:
         Raises:
             Refused: there was a reset, or no answer within `timeout` seconds.
         """
-        spare = self._spares.pop(family, None)
-        if spare is not None and time.monotonic() - spare.made > _FRESH_SECONDS:
-            spare.connection.close()
-            spare = None
-        if spare is not None:
-            connection = spare.connection
-        else:
-            connection = self._new(family)
-            connection.begin()
+        self.prepare(family)
+        connection = self._spares[family].popleft().connection
         connection.established(timeout)
         return connection
 
     def forget(self) -> None:
         """Drop what was prepared: the peer is another one."""
-        for spare in self._spares.values():
-            spare.connection.close()
-        self._spares.clear()
+        for spares in self._spares.values():
+            while spares:
+                spares.popleft().connection.close()
 
     def _new(self, family: int) -> Connection:
         port = next(self._ports)

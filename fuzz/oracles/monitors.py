@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import dataclasses
+import itertools
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -13,7 +15,7 @@ from boofuzz import BaseMonitor
 from fuzz.finding import Finding, FindingKind
 from fuzz.lab import Execution, Lab, Lost
 from fuzz.oracles import console
-from fuzz.oracles.leaks import BATCH, WARM_UP, Holdings, leak_in
+from fuzz.oracles.leaks import BATCH, MOST, WARM_UP, Holdings, grown, leak_in
 from fuzz.triage import outside
 
 _REPORT_SECONDS = 5.0
@@ -31,6 +33,7 @@ class Current:
         execution: `None` if it could not be carried out to its end.
         lost: why not.
         finding: what an oracle found; the first that speaks has it.
+        cases: how many there are, if several are at hand; name and number are the last one's.
     """
 
     name: str
@@ -38,6 +41,7 @@ class Current:
     execution: Execution | None = None
     lost: str = ""
     finding: Finding | None = None
+    cases: int = 1
 
 
 class Oracle(BaseMonitor):  # type: ignore[misc]
@@ -138,7 +142,9 @@ class LeakOracle(Oracle):
         self._lab = lab
         self._cases = 0
         self._boot = 0
+        self._due = WARM_UP
         self._readings: list[Holdings] = []
+        self._quick = Holdings({})
 
     def judge(self, case: Current) -> Finding | None:
         """A finding at the end of a batch if it left behind as much as the one before."""
@@ -146,9 +152,12 @@ class LeakOracle(Oracle):
             return None
         if self._boot != self._lab.boots:
             self._boot, self._cases, self._readings = self._lab.boots, 0, []
-        self._cases += 1
-        if self._cases < WARM_UP or (self._cases - WARM_UP) % BATCH:
+            self._due = WARM_UP
+        self._cases += case.cases
+        if self._cases < self._due:
             return None
+        # As many cases again as there were, but for the first readings and in the long run.
+        self._due += min(max(BATCH, self._due - WARM_UP), MOST)
         try:
             return self._read()
         except Lost as error:
@@ -160,18 +169,33 @@ class LeakOracle(Oracle):
         return self._read() if self._readings and self._boot == self._lab.boots else None
 
     def _read(self) -> Finding | None:
-        """Take a reading, and a second one for what is only late."""
-        self._readings.append(self._lab.holdings())
+        """Take a reading, and a second one for what is only late.
+
+        An exact one takes a tenth of a second. It is only taken when quick ones, which count what
+        is about to be freed, have grown since the last.
+        """
+        quick = self._reading(at_once=True)
+        if self._readings and not grown([self._quick, quick]):
+            return None
+        self._quick = quick
+        self._readings.append(self._reading())
         if leak_in(self._readings) is None:
             return None
         time.sleep(_LATE_SECONDS)
-        self._readings[-1] = self._lab.holdings()
+        self._readings[-1] = self._reading()
         leak = leak_in(self._readings)
         if leak is None:
             return None
-        grown = " and ".join(map(str, leak.grown))
-        detail = f"{leak.name}: {grown} more with the last batches of {BATCH} cases at most"
+        more = " and ".join(map(str, leak.grown))
+        cases = " and ".join(
+            str(after.after - before.after)
+            for before, after in itertools.pairwise(self._readings[-len(leak.grown) - 1 :])
+        )
+        detail = f"{leak.name}: {more} more with the last {cases} cases"
         return Finding(FindingKind.LEAK, f"{leak.name} grows", detail)
+
+    def _reading(self, *, at_once: bool = False) -> Holdings:
+        return dataclasses.replace(self._lab.holdings(at_once=at_once), after=self._cases)
 
 
 def oracles_of(lab: Lab, current: Callable[[], Current]) -> list[Oracle]:

@@ -121,17 +121,9 @@ class Shadow:
     def open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit in time falls between the bounds, so that outcomes may differ."""
         window = self._receiver.window_ns
-        judged, creation = moment.judged, moment.creation
-        for timestamp in timestamps(steps):
-            if (
-                judged.holds(timestamp + window)
-                or judged.holds(timestamp - window)
-                or creation.holds(timestamp)
-            ):
-                return True
-        for sessions in self._sealed.values():
-            if any(judged.holds(sealed + window) for sealed in sessions.values()):
-                return True
+        judged = moment.judged
+        if self.near_limit(steps, moment):
+            return True
         tables = (self._receiver.stream_table, self._receiver.dgram_table)
         return any(
             table.size is not None
@@ -139,6 +131,24 @@ class Shadow:
             and any(judged.holds(entry.timestamp + window) for entry in table.entries.values())
             for table in tables
         )
+
+    def near_limit(self, steps: Sequence[Step], moment: Moment) -> bool:
+        """Whether a limit of a record's own falls between the bounds."""
+        window = self._receiver.window_ns
+        judged, creation = moment.judged, moment.creation
+        for header in _headers(steps):
+            timestamp = header.timestamp
+            if (
+                judged.holds(timestamp + window)
+                or judged.holds(timestamp - window)
+                or creation.holds(timestamp)
+            ):
+                return True
+            for sessions in self._sealed.values():
+                sealed = sessions.get(header.session_id)
+                if sealed is not None and judged.holds(sealed + window):
+                    return True
+        return False
 
 
 def _copied(receiver: Receiver) -> Receiver:
@@ -155,6 +165,11 @@ def _copied(receiver: Receiver) -> Receiver:
 
 def timestamps(steps: Sequence[Step]) -> Iterator[int]:
     """The timestamps that the case's records may be judged by."""
+    return (header.timestamp for header in _headers(steps))
+
+
+def _headers(steps: Sequence[Step]) -> Iterator[Header]:
+    """The headers that tell when a record was sealed: of every datagram, of a stream's first."""
     arrival = Arrival()
     for step in steps:
         datagrams = [step.data] if step.action is Action.DATAGRAM else []
@@ -162,11 +177,11 @@ def timestamps(steps: Sequence[Step]) -> Iterator[int]:
             datagrams = [one.payload for one in arrival.packet(step.argument, step.data)]
         for payload in datagrams:
             if len(payload) >= HEADER_LEN:
-                yield Header.unpack(payload).timestamp
+                yield Header.unpack(payload)
     for _, *rest in connections(steps):
         start = _beginning(rest)
         if len(start) == HEADER_LEN:
-            yield Header.unpack(start).timestamp
+            yield Header.unpack(start)
 
 
 def _beginning(steps: Iterable[Step]) -> bytes:

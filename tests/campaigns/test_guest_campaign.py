@@ -25,6 +25,7 @@ from fuzz.campaigns.runner import run_keybox
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.values import canonical
 from fuzz.guest.module import SOURCE
+from fuzz.together import MOST_CASES
 from nst_scapy.suite import SuiteId
 
 pytestmark = pytest.mark.timeout(600)
@@ -134,7 +135,7 @@ def test_kill_9_leaves_no_guest_and_every_case(nst_fuzz: str, nst_ko: Path, tmp_
     assert after["state"] == "killed"
     (before,), (campaign,) = summary["campaigns"], after["campaigns"]
     assert campaign["cases"] >= before["cases"]
-    assert campaign["lost"] <= 2
+    assert campaign["lost"] <= 2 * MOST_CASES
 
     names = _case_names(path)
     goal = len(names) + 40
@@ -165,11 +166,14 @@ def test_whoever_is_killed_no_case_is_lost_or_run_twice(
         if not (path / "run.db").exists():
             return 0
         with contextlib.closing(sqlite3.connect(path / "run.db")) as database:
-            ((count,),) = database.execute(
-                "SELECT count(*) FROM (SELECT boot FROM cases WHERE shard = ? AND"
-                " outcome NOT NULL GROUP BY boot HAVING count(*) >= 20)",
-                (shard,),
-            )
+            try:
+                ((count,),) = database.execute(
+                    "SELECT count(*) FROM (SELECT boot FROM cases WHERE shard = ? AND"
+                    " outcome NOT NULL GROUP BY boot HAVING count(*) >= 20)",
+                    (shard,),
+                )
+            except sqlite3.OperationalError:  # its tables come a moment after the file
+                return 0
         return int(count)
 
     def wait_until(reached: Callable[[], bool]) -> None:

@@ -186,3 +186,16 @@ def test_suites_are_read_by_name() -> None:
     assert suites_of("AES_GCM\nSM4_CBC\n") == {SuiteId.AES_GCM, SuiteId.SM4_CBC}
     with pytest.raises(ValueError, match="ROT13"):
         suites_of("AES_GCM\nROT13\n")
+
+
+def test_cases_that_come_together_are_received_as_the_target_does() -> None:
+    model = shadow(dgram_sessions=1)
+    late = datagram(NOW, seed=1)._replace(argument=6)
+    early = datagram(NOW - SECOND, seed=2)
+    # One place is in the table: alone the older one would be refused, but IPv4 is first.
+    (outcome,) = model.judge_all([[late], [early]], moment())
+    assert outcome.each == [verdicts(Verdict.OK), verdicts(Verdict.OK)]
+    assert [item.family for item in outcome.items] == [4, 6]
+    (one_by_one,) = shadow(dgram_sessions=1).judge([late, early], moment())
+    assert one_by_one.verdicts == verdicts(Verdict.OK, Verdict.REPLAY)
+    assert one_by_one.each == [one_by_one.verdicts]
