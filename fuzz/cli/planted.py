@@ -197,6 +197,7 @@ def _as_json(one: Measured) -> dict[str, Any]:
         "trials": one.trials,
         "verified": one.verified,
         "program": one.program,
+        "bodies": one.bodies,
     }
 
 
@@ -209,5 +210,5 @@ def _line(one: Measured) -> str:
         f" {one.buckets} bucket(s), case {one.cases}, again in {one.hits} of {one.tries},"
         f" {one.records} records of {one.size} bytes (was {one.size_before}),"
         f" {one.trials} trials, script {'shows it' if one.verified else 'DOES NOT SHOW IT'}"
-        f"{program[one.program]}"
+        f"{program[one.program]}" + (f", with bodies of {one.bodies} bytes" if one.bodies else "")
     )

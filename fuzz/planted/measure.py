@@ -16,10 +16,7 @@ from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import build_into
 from fuzz.planted import PlantedBug, plant
 from fuzz.store import Store
-from fuzz.triage.bench import names_of
-from fuzz.triage.export.c import c_program
-from fuzz.triage.export.python import python_script
-from fuzz.triage.export.verify import verify
+from fuzz.triage.export.prove import prove
 from fuzz.triage.minimise import Minimiser
 from fuzz.triage.reproduce import reproduce
 from fuzz.triage.results import Result
@@ -47,6 +44,7 @@ class Measured:
         trials: that minimising took.
         verified: the exported script showed it again, from a clean directory.
         program: whether the one in C did; `None` if it needs what no program in C has.
+        bodies: length to which records had to be filled up for that, bytes; 0 if they had not.
     """
 
     bug: PlantedBug
@@ -61,6 +59,7 @@ class Measured:
     trials: int = 0
     verified: bool = False
     program: bool | None = None
+    bodies: int = 0
 
     @property
     def good(self) -> bool:
@@ -160,12 +159,8 @@ def measure(
     work = work_on(path, work.bucket.id)
     dossier = dossier_of(work)
 
-    def shows(name: str, text: str) -> bool:
-        reproducer = path / name
-        reproducer.write_text(text)
-        return verify(reproducer, work.kernel, work.module).shows(names_of(wanted))
-
-    program = c_program(dossier)
+    dossier, seen = prove(dossier, path / "reproducer", wanted, work.kernel, work.module)
+    shown = {one.suffix: verification.shows(wanted) for one, verification in seen}
     return Measured(
         bug,
         work.bucket.title,
@@ -177,6 +172,7 @@ def measure(
         len(small.case.script),
         len(first.case.script),
         small.trials,
-        shows("reproducer.py", python_script(dossier)),
-        None if program is None else shows("reproducer.c", program),
+        shown[".py"],
+        shown.get(".c"),
+        dossier.bodies,
     )

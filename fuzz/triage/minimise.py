@@ -19,13 +19,14 @@ from fuzz.triage.course import Course
 from fuzz.triage.pieces import Piece, Raw, Sealed
 from fuzz.triage.records import (
     Connection,
-    Datagram,
     Exchange,
     exchanges_of,
-    pieces_in,
+    numbered_pieces,
     records,
     renewed,
     script_of,
+    with_exchange,
+    with_piece,
 )
 from nst_scapy.header import HEADER_LEN, MAGIC, TOKEN_LEN, Header, make_nonce
 from nst_scapy.suite import SuiteId
@@ -177,30 +178,30 @@ class Minimiser:
         for index, one in enumerate(exchanges):
             if isinstance(one, Connection | Course):
                 for smaller in _with_less(one):
-                    yield _with(exchanges, index, smaller)
+                    yield with_exchange(exchanges, index, smaller)
 
     def _bare(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
         """With records that do not verify: no key is needed then."""
-        for index, at, piece in _pieces(exchanges):
+        for index, at, piece in numbered_pieces(exchanges):
             if isinstance(piece, Sealed):
                 rendered = piece.render(self._bench.keybox, bytes(HEADER_LEN))
                 bare = _unsealed(piece, len(rendered) - HEADER_LEN)
-                yield _replaced(exchanges, index, at, bare)
+                yield with_piece(exchanges, index, at, bare)
 
     def _plainer(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
         """With ordinary values in headers: first everywhere, then field by field."""
-        for index, at, piece in _pieces(exchanges):
+        for index, at, piece in numbered_pieces(exchanges):
             fields = [name for name in _ORDINARY if _ordinary(name, piece, self._case) != piece]
             for size in _halvings(len(fields)):
                 for start in range(0, len(fields), size):
                     plain = piece
                     for name in fields[start : start + size]:
                         plain = _ordinary(name, plain, self._case)
-                    yield _replaced(exchanges, index, at, plain)
+                    yield with_piece(exchanges, index, at, plain)
 
     def _shorter(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
         """With less in the records."""
-        for index, at, piece in _pieces(exchanges):
+        for index, at, piece in numbered_pieces(exchanges):
             if isinstance(piece, Sealed):
                 length, least = len(piece.plaintext), 0
             else:
@@ -208,21 +209,21 @@ class Minimiser:
                 least = HEADER_LEN if length > HEADER_LEN else 1
             for size in dict.fromkeys((least, min(1, length), least + 1, length // 4, length // 2)):
                 if least <= size < length:
-                    yield _replaced(exchanges, index, at, _cut(piece, size))
+                    yield with_piece(exchanges, index, at, _cut(piece, size))
 
     def _joined(self, exchanges: list[Exchange]) -> Iterator[list[Exchange]]:
         """With fewer segments, and without an end."""
         for index, one in enumerate(exchanges):
             if isinstance(one, Connection):
                 if one.cuts:
-                    yield _with(exchanges, index, replace(one, cuts=()))
+                    yield with_exchange(exchanges, index, replace(one, cuts=()))
                 if len(one.cuts) > 1:
-                    yield _with(exchanges, index, replace(one, cuts=one.cuts[:1]))
+                    yield with_exchange(exchanges, index, replace(one, cuts=one.cuts[:1]))
                 if one.fin:
-                    yield _with(exchanges, index, replace(one, fin=False))
+                    yield with_exchange(exchanges, index, replace(one, fin=False))
             elif isinstance(one, Course):
                 for simpler in one.simpler():
-                    yield _with(exchanges, index, simpler)
+                    yield with_exchange(exchanges, index, simpler)
 
 
 def _with_less(one: Connection | Course) -> Iterator[Exchange]:
@@ -252,27 +253,6 @@ def _halvings(length: int) -> Iterator[int]:
     while length:
         yield length
         length //= 2
-
-
-def _with(exchanges: list[Exchange], index: int, one: Exchange) -> list[Exchange]:
-    return [*exchanges[:index], one, *exchanges[index + 1 :]]
-
-
-def _pieces(exchanges: list[Exchange]) -> Iterator[tuple[int, int, Piece]]:
-    for index, one in enumerate(exchanges):
-        for at, piece in enumerate(pieces_in(one)):
-            yield index, at, piece
-
-
-def _replaced(exchanges: list[Exchange], index: int, at: int, piece: Piece) -> list[Exchange]:
-    one = exchanges[index]
-    if isinstance(one, Datagram):
-        return _with(exchanges, index, replace(one, piece=piece))
-    if isinstance(one, Course):
-        return _with(exchanges, index, one.with_piece(at, piece))
-    assert isinstance(one, Connection)
-    pieces = (*one.pieces[:at], piece, *one.pieces[at + 1 :])
-    return _with(exchanges, index, replace(one, pieces=pieces, cuts=()))
 
 
 def _cut(piece: Piece, size: int) -> Piece:

@@ -8,7 +8,7 @@ a record stays one that verifies, whatever is changed about it.
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
 from fuzz.script import Action, Step, connections
@@ -118,6 +118,30 @@ def pieces_in(one: Exchange) -> tuple[Piece, ...]:
     if isinstance(one, Datagram):
         return (one.piece,)
     return () if isinstance(one, Reflection) else one.pieces
+
+
+def numbered_pieces(exchanges: Sequence[Exchange]) -> Iterator[tuple[int, int, Piece]]:
+    """Each record, with the index of its exchange and its own there."""
+    for index, one in enumerate(exchanges):
+        for at, piece in enumerate(pieces_in(one)):
+            yield index, at, piece
+
+
+def with_exchange(exchanges: Sequence[Exchange], index: int, one: Exchange) -> list[Exchange]:
+    """Another exchange in the place of one."""
+    return [*exchanges[:index], one, *exchanges[index + 1 :]]
+
+
+def with_piece(exchanges: Sequence[Exchange], index: int, at: int, piece: Piece) -> list[Exchange]:
+    """Another record in the place of one; a connection is in one segment then."""
+    one = exchanges[index]
+    if isinstance(one, Datagram):
+        return with_exchange(exchanges, index, replace(one, piece=piece))
+    if isinstance(one, Course):
+        return with_exchange(exchanges, index, one.with_piece(at, piece))
+    assert isinstance(one, Connection)
+    pieces = (*one.pieces[:at], piece, *one.pieces[at + 1 :])
+    return with_exchange(exchanges, index, replace(one, pieces=pieces, cuts=()))
 
 
 def records(exchanges: Sequence[Exchange]) -> int:

@@ -29,6 +29,8 @@ class Result:
         tries: see `hits`; 0 if it was never tried.
         others: titles that came instead, with how often.
         minimised: it was made small.
+        bodies: the length to which bodies of records are filled up in reproducers, so that they
+            show it; 0 if they do as it is.
     """
 
     run: str
@@ -41,6 +43,7 @@ class Result:
     tries: int = 0
     others: Counter[str] = field(default_factory=Counter)
     minimised: bool = False
+    bodies: int = 0
 
     def save(self, folder: Path, bucket: str) -> Path:
         """Write it; return the file."""

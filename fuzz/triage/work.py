@@ -19,7 +19,8 @@ from fuzz.stored import StoredCase
 from fuzz.triage.bench import Bench
 from fuzz.triage.buckets import Bucket, Member, buckets, case_of, find_bucket
 from fuzz.triage.decisions import Decisions
-from fuzz.triage.export.dossier import Dossier
+from fuzz.triage.export.dossier import Dossier, Earlier
+from fuzz.triage.export.prove import filled
 from fuzz.triage.records import exchanges_of
 from fuzz.triage.results import Result
 from fuzz.triage.symbols import Symbols
@@ -75,6 +76,14 @@ class Work:
         )
 
     @property
+    def kept(self) -> Result:
+        """What trials gave; what to keep if there were none."""
+        return self.result or Result(
+            self.member.run.name, self.case.id, self.case.script, self.case.earliest,
+            self.case.creation,
+        )  # fmt: skip
+
+    @property
     def before(self) -> list[StoredCase]:
         """What has to come before it, as far as that is known."""
         numbers = set(self.result.before) if self.result else set()
@@ -119,17 +128,23 @@ def dossier_of(work: Work) -> Dossier:
         analysis = understand(report, symbols, sources=trees, remote=True)
     result = work.result
     keybox = KeyBox.load(work.member.run / KEYBOX)
+    exchanges = exchanges_of(unpack(work.case.script), keybox)
+    bodies = result.bodies if result else 0
     return Dossier(
         work.bucket,
         analysis,
-        exchanges_of(unpack(work.case.script), keybox),
+        filled(exchanges, bodies) if bodies else exchanges,
         work.case.earliest,
         len(work.case.script),
         hits=result.hits if result else 0,
         tries=result.tries if result else 0,
         others=result.others if result else Counter(),
-        history=len(result.before) if result else 0,
+        before=tuple(
+            Earlier(one.id, exchanges_of(unpack(one.script), keybox), one.earliest)
+            for one in work.before
+        ),
+        bodies=bodies,
         kids=tuple(sorted(keybox)),
         tables=campaign(work.case.campaign).tables,
-        age=needed_age(work.case) / 1e9,
+        age=max(needed_age(one) for one in (work.case, *work.before)) / 1e9,
     )

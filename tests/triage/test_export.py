@@ -21,23 +21,34 @@ from fuzz.campaigns.runner import run_keybox
 from fuzz.finding import Finding, FindingKind
 from fuzz.script import Action, Loose, Step, api_step, keys_step, unpack
 from fuzz.store import KEYBOX, Store
+from fuzz.triage import outside
 from fuzz.triage.buckets import buckets
 from fuzz.triage.decisions import Decisions
+from fuzz.triage.export import prove as proving
 from fuzz.triage.export import verify as verifying
 from fuzz.triage.export.c import c_program
-from fuzz.triage.export.dossier import Dossier
+from fuzz.triage.export.dossier import Dossier, Earlier
 from fuzz.triage.export.junit import junit
+from fuzz.triage.export.prove import filled
 from fuzz.triage.export.python import python_script
 from fuzz.triage.export.sarif import sarif
 from fuzz.triage.export.text import html, markdown
-from fuzz.triage.pieces import Raw, Sealed
+from fuzz.triage.pieces import Raw, Sealed, length_of
 from fuzz.triage.read import read
-from fuzz.triage.records import Connection, Datagram, Exchange, Reflection, exchanges_of
+from fuzz.triage.records import (
+    Connection,
+    Datagram,
+    Exchange,
+    Reflection,
+    exchanges_of,
+    numbered_pieces,
+)
 from fuzz.triage.understand import understand
 from nst_scapy.header import HEADER_LEN, MAGIC, Header, KeyParams, make_nonce
 from tests.triage.cases import scripts
 
-LOG = Path(__file__).parent / "corpus" / "logs" / "r0470.log"
+LOGS = Path(__file__).parent / "corpus" / "logs"
+LOG = LOGS / "r0470.log"
 NOW = 1_800_000_000_000_000_000
 BOX = run_keybox("export")
 
@@ -129,10 +140,8 @@ def test_a_scripts_records_verify(dossiers: list[Dossier], tmp_path: Path) -> No
     assert done.returncode == 0, done.stderr
 
 
-def test_c_where_no_key_is_needed(dossiers: list[Dossier], tmp_path: Path) -> None:
-    sealed, raw = dossiers
-    assert c_program(sealed) is None
-    program = c_program(raw)
+def compiled(program: str | None, tmp_path: Path) -> str:
+    """A program in C, once a compiler has taken it without a warning."""
     assert program is not None
     (tmp_path / "r.c").write_text(program)
     compiler = shutil.which("cc") or shutil.which("gcc")
@@ -141,7 +150,65 @@ def test_c_where_no_key_is_needed(dossiers: list[Dossier], tmp_path: Path) -> No
         [compiler, "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "r", tmp_path / "r.c"],
         check=True,
     )
-    assert f"{HEADER_LEN + 5} }}" in program
+    return program
+
+
+def test_c_where_no_key_is_needed(dossiers: list[Dossier], tmp_path: Path) -> None:
+    sealed, raw = dossiers
+    assert c_program(sealed) is None
+    assert f"{HEADER_LEN + 5} }}" in compiled(c_program(raw), tmp_path)
+
+
+def test_c_repeats_what_does_not_come_every_time(dossiers: list[Dossier], tmp_path: Path) -> None:
+    _, raw = dossiers
+    assert "round" not in compiled(c_program(raw), tmp_path)
+    sometimes = dataclasses.replace(raw, hits=1, tries=4)
+    assert sometimes.rounds > 1
+    assert f"round < {sometimes.rounds};" in compiled(c_program(sometimes), tmp_path)
+
+
+def test_reproducers_hold_the_cases_before(dossiers: list[Dossier], tmp_path: Path) -> None:
+    first: list[Exchange] = [Datagram(4, Raw(header(kid=0).pack() + b"first"))]
+    dossier = dataclasses.replace(dossiers[1], before=(Earlier(3, first, NOW),))
+    script, program = python_script(dossier), compiled(c_program(dossier), tmp_path)
+    for text in (script, program, markdown(dossier, script)):
+        assert "case 3, which has to come before:" in text
+    sent = [line.strip() for line in script.splitlines() if line.startswith("    send_")]
+    assert sent[0] == "send_datagram(4, record)"
+    assert len(sent) == 3
+    assert program.count("deliver(SOCK_") == 3
+    sealed = dataclasses.replace(dossier, before=(Earlier(3, SEALED, NOW),))
+    assert c_program(sealed) is None
+
+
+def test_bodies_are_filled_up_until_the_reproducers_show_the_bug(
+    dossiers: list[Dossier], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sealed = dataclasses.replace(dossiers[0], hits=0, tries=0)
+    shorter: Exchange = Datagram(4, Raw(header(transport_len=4).pack() + bytes(5)))
+    exchanges = filled([*sealed.exchanges, *RAW, shorter], 700)
+    lengths = [length_of(piece) for _, _, piece in numbered_pieces(exchanges)]
+    full, unfinished = HEADER_LEN + 700, HEADER_LEN
+    assert lengths == [full, full, unfinished, full, 80, HEADER_LEN + 5]
+    announced = [p.header.transport_len for _, _, p in numbered_pieces(exchanges) if p.header]
+    assert announced[:4] == [700] * 4
+    assert announced[-1] == 4
+
+    reports = read(LOG.read_bytes())
+    crash = Finding(FindingKind.CRASH, reports[0].title, "")
+    shown, quiet = verifying.Verification(reports, ""), verifying.Verification([], "")
+    for answers, bodies, runs in (
+        ([shown], 0, 1), ([quiet, shown], 700, 2), ([quiet, quiet, shown], 6000, 3),
+        ([quiet, quiet, quiet], 0, 3),
+    ):  # fmt: skip
+        left = list(answers)
+        monkeypatch.setattr(proving, "verify", lambda *_, left=left: left.pop(0))
+        stem = tmp_path / "r"
+        found, seen = proving.prove(sealed, stem, crash, None, tmp_path)  # type: ignore[arg-type]
+        assert found.bodies == bodies
+        assert len(answers) - len(left) == runs
+        assert [path.name for path, _ in seen] == ["r.py"]
+        assert (tmp_path / "r.py").read_text() == python_script(found)
 
 
 def test_sarif(dossiers: list[Dossier]) -> None:
@@ -193,17 +260,10 @@ def course(*records: bytes) -> list[Exchange]:
 def test_calls_are_calls_in_c(
     dossiers: list[Dossier], tmp_path: Path, records: tuple[bytes, bytes]
 ) -> None:
-    program = c_program(dataclasses.replace(dossiers[0], exchanges=course(*records)))
-    assert program is not None
-    (tmp_path / "r.c").write_text(program)
-    compiler = shutil.which("cc") or shutil.which("gcc")
-    assert compiler
-    subprocess.run(
-        [compiler, "-Wall", "-Wextra", "-Werror", "-o", tmp_path / "r", tmp_path / "r.c"],
-        check=True,
-    )
-    main = program[program.index("int main") :]
-    calls = re.findall(r"^\t\t(\w+)\(", main, flags=re.MULTILINE)
+    dossier = dataclasses.replace(dossiers[0], exchanges=course(*records))
+    program = compiled(c_program(dossier), tmp_path)
+    body = program[program.index("static void attempt") : program.index("int main")]
+    calls = re.findall(r"^\t\t(\w+)\(", body, flags=re.MULTILINE)
     assert [name for name in calls if name != "stamp"] == [
         "open_receivers", "open_peer", "send_peer", "accept_kept", "receive_kept", "collect",
         "load_keys", "send_peer", "look_kept", "send_kept", "shutdown_kept", "fin_peer",
@@ -263,5 +323,19 @@ def test_a_guest_that_says_nothing_is_tried_once_more(
         monkeypatch.setattr(verifying, "_run", lambda *_, left=left: left.pop(0))
         assert verifying.verify(tmp_path, None, tmp_path) is last  # type: ignore[arg-type]
         assert len(runs) - len(left) == count
-    assert shown.shows({reports[0].title})
-    assert not quiet.shows({reports[0].title})
+    crash = Finding(FindingKind.CRASH, reports[0].title, "")
+    assert shown.shows(crash)
+    assert not quiet.shows(crash)
+
+
+def test_a_hang_is_shown_by_a_task_that_hangs_in_the_module() -> None:
+    silence = Finding(FindingKind.HANG, outside.LOST_CONNECTION, "")
+    log = (LOGS / "r1001.log").read_text()
+    theirs = verifying.Verification(read(log.encode()), "")
+    frame = re.search(r"\w+\+0x[0-9a-f]+/0x[0-9a-f]+(?=\n(?:.*\n)*?.*p9_fd_close)", log)
+    assert frame
+    log = log.replace(frame[0], f"{frame[0]} [nst]")
+    ours = verifying.Verification(read(log.encode()), "")
+    assert theirs.reports[0].type == ours.reports[0].type == "HANG"
+    assert ours.shows(silence)
+    assert not theirs.shows(silence)

@@ -4,19 +4,17 @@
 from __future__ import annotations
 
 import sys
+from dataclasses import replace
 from pathlib import Path
 
 import click
 from rich.console import Console
 
 from fuzz.cli.triage._runs import runs_option, speaker, trial_options
-from fuzz.triage.bench import names_of
-from fuzz.triage.export.c import c_program
 from fuzz.triage.export.junit import junit
-from fuzz.triage.export.python import python_script
+from fuzz.triage.export.prove import Seen, prove, write
 from fuzz.triage.export.sarif import sarif
 from fuzz.triage.export.text import html, markdown
-from fuzz.triage.export.verify import verify
 from fuzz.triage.work import buckets_in, dossier_of, work_on
 
 
@@ -54,24 +52,24 @@ def command(
     for name in wanted:
         work = work_on(folder, name, kernel_name, module_path)
         dossier = dossier_of(work)
+        stem = output / work.bucket.id
+        script, *_ = write(dossier, stem)
+        seen: Seen = []
+        finding = work.member.stored.finding
+        if checked:
+            dossier, seen = prove(dossier, stem, finding, work.kernel, work.module)
+            if dossier.bodies != work.kept.bodies:
+                replace(work.kept, bodies=dossier.bodies).save(folder, work.bucket.id)
         dossiers.append(dossier)
-        text = python_script(dossier)
-        script = output / f"{work.bucket.id}.py"
-        script.write_text(text)
-        reproducers = [script]
-        program = c_program(dossier)
-        if program is not None:
-            reproducers.append(script.with_suffix(".c"))
-            reproducers[-1].write_text(program)
+        text = script.read_text()
         (output / f"{work.bucket.id}.md").write_text(markdown(dossier, text))
         (output / f"{work.bucket.id}.html").write_text(html(dossier, text))
         click.echo(str(script))
-        for one in reproducers if checked else ():
-            found = verify(one, work.kernel, work.module)
-            right = found.shows(names_of(work.member.stored.finding))
+        for path, found in seen:
+            right = found.shows(finding)
             failed = failed or not right
-            seen = ", ".join(report.title for report in found.reports) or "no report"
-            say(f"{one.name}: {'shows' if right else 'DOES NOT SHOW'} {dossier.title}: {seen}")
+            told = ", ".join(report.title for report in found.reports) or "no report"
+            say(f"{path.name}: {'shows' if right else 'DOES NOT SHOW'} {dossier.title}: {told}")
     (output / "triage.sarif").write_text(sarif(dossiers))
     (output / "triage.junit.xml").write_text(junit(dossiers))
     sys.exit(1 if failed else 0)

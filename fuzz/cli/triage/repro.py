@@ -13,7 +13,6 @@ from rich.console import Console
 
 from fuzz.cli.triage._runs import runs_option, speaker, trial_options
 from fuzz.triage.reproduce import reproduce
-from fuzz.triage.results import Result
 from fuzz.triage.work import work_on
 
 
@@ -52,12 +51,8 @@ def command(
             bench, work.case, earlier, work.member.stored.finding, tries=tries, say=say
         )
     if done.reproduced:
-        kept = work.result or Result(
-            work.member.run.name, work.case.id, work.case.script, work.case.earliest,
-            work.case.creation,
-        )  # fmt: skip
         replace(
-            kept, hits=done.hits, tries=done.tries, others=done.others,
+            work.kept, hits=done.hits, tries=done.tries, others=done.others,
             before=[one.id for one in done.before],
         ).save(folder, work.bucket.id)  # fmt: skip
     if as_json:

@@ -23,17 +23,19 @@ _NEAR_NS = 3600 * 10**9
 
 def c_program(dossier: Dossier) -> str | None:
     """The program's text; `None` if it would need keys, the module's own records or packets."""
-    if not dossier.exchanges or not all(_keyless(one) for one in dossier.exchanges):
+    dated = dossier.dated()
+    exchanges = [one for one, _ in dated]
+    if not exchanges or not all(_keyless(one) for one in exchanges):
         return None
-    sends = [_send(one, dossier.earliest) for one in dossier.exchanges]
+    sends = [_send(one, earliest) for one, earliest in dated]
     return rendered(
         "reproducer.c.j2",
         dossier=dossier,
         sends=sends,
-        courses=any(isinstance(one, Course) for one in dossier.exchanges),
+        courses=any(isinstance(one, Course) for one in exchanges),
         stamps=any(flow["stamps"] for send in sends for flow in send.get("flows", [send])),
         used={call.partition("(")[0] for send in sends for call in send.get("calls", ())},
-        plain=any(not isinstance(one, Course) for one in dossier.exchanges),
+        plain=any(not isinstance(one, Course) for one in exchanges),
     )
 
 

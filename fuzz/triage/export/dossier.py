@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 from collections import Counter
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 
 from fuzz.tables import AS_SHIPPED, TableSizes
@@ -20,6 +21,21 @@ _SHOWN_BYTES = 32
 
 
 @dataclass(frozen=True)
+class Earlier:
+    """A case that has to come before the one that shows the bug.
+
+    Attributes:
+        number: of the case in its run.
+        exchanges: the case, as what it means.
+        earliest: when it was sent, by the guest's clock, ns since 1970.
+    """
+
+    number: int
+    exchanges: list[Exchange]
+    earliest: int
+
+
+@dataclass(frozen=True)
 class Dossier:
     """One bug.
 
@@ -32,7 +48,8 @@ class Dossier:
         hits: of `tries`, how often it came again; 0 of 0 if that was not tried.
         tries: see `hits`.
         others: titles that came instead, with how often.
-        history: how many cases have to come before it.
+        before: the cases that have to come before it, in order.
+        bodies: the length to which bodies of records are filled up, bytes; 0 if they are not.
         kids: what the key box held when it was found.
         tables: how large the replay tables were.
         age: how old they have to be, seconds.
@@ -46,7 +63,8 @@ class Dossier:
     hits: int = 0
     tries: int = 0
     others: Counter[str] = field(default_factory=Counter)
-    history: int = 0
+    before: tuple[Earlier, ...] = ()
+    bodies: int = 0
     kids: tuple[int, ...] = (0,)
     tables: TableSizes = AS_SHIPPED
     age: float = 0.0
@@ -78,23 +96,38 @@ class Dossier:
             return self.analysis.report.lines
         return self.bucket.representative.stored.finding.log.splitlines()
 
+    def dated(self) -> list[tuple[Exchange, int]]:
+        """All that is done, in order, each with the time that its case was sent at."""
+        earlier = [(one, case.earliest) for case in self.before for one in case.exchanges]
+        return [*earlier, *((one, self.earliest) for one in self.exchanges)]
+
     def described(self) -> list[str]:
-        """The case, a line for each thing that is done."""
+        """The case, and those before it, a line for each thing that is done."""
         lines = []
-        for one in self.exchanges:
-            if isinstance(one, Datagram):
-                lines.append(f"datagram over IPv{one.family}: {describe(one.piece)}")
-            elif isinstance(one, Reflection):
-                lines.append(f"the module's own datagram over IPv{one.family}, sent back")
-            elif isinstance(one, Connection):
-                lines.append(f"connection over IPv{one.family}, {len(one.cuts) + 1} segment(s)")
-                lines += [f"  {describe(piece)}" for piece in one.pieces]
-                lines += ["  FIN"] * one.fin
-            else:
-                for number, flow in enumerate(one.flows):
-                    lines += [f"{flow_name(number)}: {describe(piece)}" for piece in flow]
-                lines += lines_of(one)
-        return lines
+        for case in self.before:
+            lines.append(f"case {case.number}, which has to come before:")
+            lines += [f"  {line}" for line in _described(case.exchanges)]
+        if self.before:
+            lines.append("and then:")
+        return lines + _described(self.exchanges)
+
+
+def _described(exchanges: Sequence[Exchange]) -> list[str]:
+    lines = []
+    for one in exchanges:
+        if isinstance(one, Datagram):
+            lines.append(f"datagram over IPv{one.family}: {describe(one.piece)}")
+        elif isinstance(one, Reflection):
+            lines.append(f"the module's own datagram over IPv{one.family}, sent back")
+        elif isinstance(one, Connection):
+            lines.append(f"connection over IPv{one.family}, {len(one.cuts) + 1} segment(s)")
+            lines += [f"  {describe(piece)}" for piece in one.pieces]
+            lines += ["  FIN"] * one.fin
+        else:
+            for number, flow in enumerate(one.flows):
+                lines += [f"{flow_name(number)}: {describe(piece)}" for piece in flow]
+            lines += lines_of(one)
+    return lines
 
 
 def describe(piece: Piece) -> str:

@@ -32,13 +32,14 @@ LINK = {
 
 def python_script(dossier: Dossier) -> str:
     """The script's text."""
-    exchanges = dossier.exchanges
+    dated = dossier.dated()
+    exchanges = [one for one, _ in dated]
     courses = [one for one in exchanges if isinstance(one, Course)]
     actions = {act.step.action for one in courses for act in one.acts}
     return rendered(
         "reproducer.py.j2",
         dossier=dossier,
-        exchanges=[_exchange(one, dossier.earliest) for one in exchanges],
+        exchanges=[_exchange(one, earliest) for one, earliest in dated],
         datagrams=any(isinstance(one, Datagram | Reflection) for one in exchanges),
         streams=any(isinstance(one, Connection) for one in exchanges),
         reflections=any(isinstance(one, Reflection) for one in exchanges),
