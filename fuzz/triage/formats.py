@@ -25,7 +25,8 @@ _FUNC = (
 # Where inlined callers are printed, they come first.
 _EXACT = rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+"
 _HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_EXACT}"
-_WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at )?"
+# Since 6.19 the condition may come first: "WARNING: [a != b] lib/x.c:1 at f+0x1/0x2, CPU#1: ...".
+_WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at |\[.*\] )?"
 # The two lines between the title of a KASAN report and the access differ by version.
 _SOON = r"(?:.*\n){1,8}?.*"
 
@@ -63,7 +64,7 @@ FORMATS: tuple[Format, ...] = (
         "KASAN: {kind} in {func} {rest}", corrupted=True),
     _of("BUG:", r"BUG: KASAN: (?P<rest>.*)", "KASAN: {rest}", corrupted=True),
     # mm/kmsan/report.c
-    _of("BUG:", r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak[\w-]*)",
+    _of("BUG:", r"BUG: KMSAN: (?P<kind>kernel-usb-infoleak) in",
         "KMSAN: {kind} in {frame}", ("KMSAN origin in {origin}",), skip=f"alloc_skb {_USB}",
         bare=True),
     _of("BUG:", r"BUG: KMSAN: use of un\w+ memory", "KMSAN: uninit-value in {frame}",
@@ -71,11 +72,11 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: KMSAN: (?P<kind>[\w-]+) in", "KMSAN: {kind} in {frame}", BAD_ACCESS,
         skip=_UNINIT, bare=True),
     # kernel/kcsan/report.c
-    _of("BUG:", rf"BUG: KCSAN: (?P<kind>[\w-]+(?:: race)?) in (?P<func>{FUNCTION}) / "
-        rf"(?P<second>{FUNCTION})",
-        "KCSAN: {kind} in {func} / {second}", bare=True),
-    _of("BUG:", rf"BUG: KCSAN: (?P<kind>assert: race|[\w-]+) in (?P<func>{FUNCTION})",
-        "KCSAN: {kind} in {func}", bare=True),
+    _of("BUG:", rf"BUG: KCSAN: (?P<kind>[\w-]+(?:: race)?) in (?P<rest>(?P<func>{FUNCTION}) / "
+        rf"(?P<second>{FUNCTION}).*)",
+        "KCSAN: {kind} in {rest}", ("KCSAN: {kind} in {func} / {second}",), bare=True),
+    _of("BUG:", rf"BUG: KCSAN: (?P<kind>assert: race|[\w-]+) in (?P<rest>(?P<func>{FUNCTION}).*)",
+        "KCSAN: {kind} in {rest}", ("KCSAN: {kind} in {func}",), bare=True),
     # mm/kfence/report.c
     _of("BUG:", r"BUG: KFENCE: memory corruption in", "KFENCE: memory corruption in {frame}",
         bare=True),
@@ -95,7 +96,9 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: [Uu]nable to handle kernel *$", "BUG: unable to handle kernel", (), _NONE,
         corrupted=True),
     # kernel/locking/spinlock_debug.c
-    _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) (?:trylock failure on UP|[a-zA-Z ]+?)) on",
+    _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) (?:lockup suspected|already unlocked|"
+        r"(?:cpu |recursion )?recursion|bad magic|wrong owner|wrong CPU|uninitialized|"
+        r"trylock failure on UP|cpu-lockup))",
         "BUG: {what} in {frame}",
         (), _TRACE, "spin_ _lock _unlock"),
     # kernel/watchdog.c, kernel/workqueue.c
@@ -157,35 +160,43 @@ FORMATS: tuple[Format, ...] = (
         _of(start, rf"{start} {words}", title, alts, stack, skip)
         for start in ("WARNING:", "INFO:")
         for words, title, alts, stack, skip in (
-            (r"possible circular locking dependency detected", "possible deadlock in {frame}", (),
+            (r"possible circular locking dependency detected(?:.*\n){1,12}?.*trying to acquire "
+             "lock", "possible deadlock in {frame}", (),
              Stack.HELD, r"process_one_work (?:flush|drain|destroy)_workqueue"),
             (r"possible (?:recursive locking|irq lock inversion dependency) detected"
              r"(?:.*\n){1,12}?.*(?:trying to acquire|just changed the "
              rf"state of) lock:?(?:.*\n){{0,8}}?.*at: {_EXACT}",
              "possible deadlock in {frame}", (), Stack.ANY, ""),
-            (r"possible (?:circular|recursive|irq lock) ?\w*",
-             "possible deadlock in {frame}", (), _TRACE, ""),
             (r"\w+-safe -> \w+-unsafe lock order", "possible deadlock in {frame}", (),
              Stack.BECAME, ""),
-            ("inconsistent lock state", "inconsistent lock state in {frame}", (), _TRACE, ""),
+            (r"inconsistent lock state(?:.*\n){1,8}?.*takes(?:.*\n){0,8}?.*at: ",
+             "inconsistent lock state in {frame}", (), _TRACE, ""),
             (r"bad (?:unlock|contention) balance detected",
              "WARNING: bad unlock balance in {frame}", (), Stack.ORDER, ""),
             (rf"held lock freed(?:.*\n){{1,10}}?.*at: {_EXACT}",
              "WARNING: held lock freed in {frame}", (), Stack.ANY, ""),
-            (r"held lock freed", "WARNING: held lock freed in {frame}", (), _TRACE, ""),
             (r"(?i:nested lock was not taken)", "WARNING: nested lock was not taken in {frame}",
              (), _TRACE, ""),
             (rf"lock held (?:when returning to user space|at task exit time){_HELD}",
              "WARNING: lock held when returning to user space in {frame}", (), Stack.HEADER, ""),
             (rf".*still has locks held{_HELD}", "WARNING: still has locks held in {frame}", (),
              Stack.HEADER, ""),
-            (r".*still has locks held", "WARNING: still has locks held in {frame}", (), _TRACE, ""),
         )
     ),
-    _of("WARNING:", r"WARNING: suspicious RCU usage", "WARNING: suspicious RCU usage in {frame}",
-        (), _TRACE, "rcu kmem slab"),
-    _of("INFO:", r"INFO: suspicious RCU usage", "INFO: suspicious RCU usage in {frame}",
-        (), _TRACE, "rcu kmem slab"),
+    *(
+        _of(start, rf"{start} suspicious RCU usage(?:.*\n){{1,12}}?.*[\w./-]+\.[a-z]+:\d+",
+            f"{start} suspicious RCU usage in {{frame}}", (), _TRACE, "rcu kmem slab")
+        for start in ("WARNING:", "INFO:")
+    ),
+    # The second half, which names the place, is not there.
+    *(
+        _of(start, rf"{start} (?P<rest>(?:possible (?:circular|recursive) locking(?: dependency)? "
+            r"detected|possible irq lock inversion dependency detected|inconsistent lock state|"
+            r"held lock freed|lock held when returning|.*still has locks held|"
+            r"suspicious RCU usage).*)",
+            f"{start} {{rest}}", (), _NONE, corrupted=True)
+        for start in ("WARNING:", "INFO:")
+    ),
     _of("INFO:", r"INFO: trying to register non-static key",
         "INFO: trying to register non-static key in {frame}", (), _TRACE,
         "stack lock IRQ"),
@@ -298,6 +309,14 @@ FORMATS: tuple[Format, ...] = (
     # fs/open.c
     _of("VFS: Close:", r"VFS: Close: file count is 0",
         "VFS: Close: file count is zero (use-after-free)", (), _NONE),
+    # Android's secure world, which shares the console
+    *(
+        _of("trusty: panic", rf"trusty: panic \(.*?\): {words}(?P<rest>.+)", title, (), _NONE)
+        for words, title in (
+            (r"(?:DEBUG )?ASSERT FAILED at\S* .*?:\d+\)?: ", "trusty: ASSERT FAILED: {rest}"),
+            ("", "trusty: panic: {rest}"),
+        )
+    ),
     # net/core/dev.c
     _of("unregister_netdevice:", r"unregister_netdevice: waiting for \S+ to become free",
         "unregister_netdevice: waiting for DEV to become free", (), _NONE),

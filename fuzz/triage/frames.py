@@ -48,9 +48,8 @@ _ARM = re.compile(
 )
 # An address that the symbol table does not know is printed as a number.
 _BARE = re.compile(rf"^\s*{_MARKERS}(?:{_ADDRESS} *)+(?P<doubt>\? )?0x[0-9a-f]+\s*$")
-_SUFFIX = re.compile(
-    r"\.(?:part|isra|constprop|cold|llvm|lto_priv|clone|_omp_fn|kcsan|unlikely)(?:\.\d+)*(?=\.|$)"
-)
+# ".isra.0", ".cold", ".llvm.123", ".__uniq.123", ".cfi_jt": in C no name has a dot of its own.
+_SUFFIX = re.compile(r"(?<=[\w$])\.[\w.$]*$")
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,7 +85,7 @@ class Frame:
 
 def function_name(symbol: str) -> str:
     """A symbol without what the compiler appended, and readable if it is Rust's."""
-    return demangled(_SUFFIX.sub("", symbol))
+    return demangled(symbol if symbol.startswith("<") else _SUFFIX.sub("", symbol))
 
 
 def source_file(path: str) -> str:

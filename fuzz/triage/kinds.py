@@ -14,18 +14,22 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"KASAN: \S*use-after-free Read", "KASAN-USE-AFTER-FREE-READ"),
     (r"KASAN: \S*use-after-free Write", "KASAN-USE-AFTER-FREE-WRITE"),
     (r"KASAN: use-after-free", "KASAN-USE-AFTER-FREE-READ"),
-    (r"KASAN: (?:\S*out-of-bounds|(?:user|wild)-memory-access) Write", "KASAN-WRITE"),
-    (r"KASAN: (?:\S*out-of-bounds|(?:user|wild)-memory-access)|KASAN: \S+ Read", "KASAN-READ"),
+    (r"KASAN: (?:(?:(?:slab|stack|global|vmalloc)-)?out-of-bounds|(?:user|wild)-memory-access)"
+     r" Write", "KASAN-WRITE"),
+    (r"KASAN: (?:(?:(?:slab|stack|global|vmalloc)-)?out-of-bounds|(?:user|wild)-memory-access|"
+     r"invalid-access|unknown-crash) Read", "KASAN-READ"),
+    # Whether it reads or writes is not known; it reads at least.
+    (r"KASAN: (?:(?:slab|stack)-out-of-bounds|wild-memory-access)", "KASAN-READ"),
     (r"KASAN: ", "KASAN-UNKNOWN"),
     (r"KCSAN: assert", "KCSAN-ASSERT"),
     (r"KCSAN: data-race", "KCSAN-DATARACE"),
     (r"KCSAN: ", "KCSAN-UNKNOWN"),
     (r"KFENCE: memory corruption", "KFENCE-MEMORY-CORRUPTION"),
     (r"KFENCE: invalid[- ]free", "KFENCE-INVALID-FREE"),
-    (r"KFENCE: use-after-free [Rr]ead", "KFENCE-USE-AFTER-FREE-READ"),
     (r"KFENCE: use-after-free [Ww]rite", "KFENCE-USE-AFTER-FREE-WRITE"),
-    (r"KFENCE: \S+ [Ww]rite", "KFENCE-WRITE"),
-    (r"KFENCE: \S+ [Rr]ead", "KFENCE-READ"),
+    (r"KFENCE: use-after-free", "KFENCE-USE-AFTER-FREE-READ"),
+    (r"KFENCE: (?:invalid|out-of-bounds) [Ww]rite", "KFENCE-WRITE"),
+    (r"KFENCE: (?:invalid [Rr]ead|out-of-bounds)", "KFENCE-READ"),
     (r"KFENCE: ", "KFENCE-UNKNOWN"),
     (r"KMSAN: \S*infoleak-after-free", "KMSAN-USE-AFTER-FREE-READ"),
     (r"KMSAN: \S*infoleak", "KMSAN-INFO-LEAK"),
@@ -41,18 +45,17 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"BUG: (?:sleeping function called|scheduling while atomic)", "ATOMIC_SLEEP"),
     (r"BUG: using |WARNING: locking bug", "LOCKDEP"),
     (r"BUG: lock held|BUG: MAX_|INFO: trying", ""),
-    (r"(?:BUG|WARNING): (?:bad unlock balance|held lock freed|nested lock|still has locks held|"
-     r"lock held|locking bug|suspicious RCU usage|spinlock|rwlock|Invalid wait context|MAX_LOCK|"
-     r"MAX_STACK)|possible deadlock|inconsistent lock state|"
-     r"WARNING: possible", "LOCKDEP"),
+    (r"(?:BUG|WARNING): (?:bad unlock balance|held lock freed|nested lock was not taken|"
+     r"still has locks held|locking bug|suspicious RCU usage) in|WARNING: lock held|"
+     r"BUG: (?:spinlock|rwlock)|(?:possible deadlock|inconsistent lock state) in", "LOCKDEP"),
     (r"WARNING: refcount bug", "REFCOUNT_WARNING"),
-    (r"WARNING: kernel stack", ""),
+    (r"WARNING: (?:kernel stack|corrupted)", ""),
     (r"WARNING", "WARNING"),
     (r"BUG: stack guard page", ""),
     (r"kernel BUG|BUG: bad usercopy", "BUG"),
     (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
      r"invalid opcode|Internal error|Unhandled fault|Alignment trap|kernel stack overflow|"
-     r"BUG: Object already free|VFS: (?:Busy|Close)|unregister_netdevice:", "DoS"),
+     r"BUG: Object already free|trusty:|VFS: (?:Busy|Close)|unregister_netdevice:", "DoS"),
     (r"unexpected kernel reboot", "REBOOT"),
     (outside.LOST_CONNECTION, "LOST_CONNECTION"),
     (outside.NO_OUTPUT, "HANG"),

@@ -7,6 +7,7 @@ import re
 
 HARMLESS = re.compile(
     r"INFO: lockdep is turned off|INFO: Stall ended before state dump start|"
+    r"INFO: .*(?:handler|interrupt).*took too long|"
     r"INFO: NMI handler|INFO: recovery |INFO: .* kthread starved|"
     r"WARNING: (?:You are running|Spectre|MDS|Unprivileged|The mand mount|no console|"
     r"speculation|RETBleed|module |.*(?i:deprecated|obsolete|unsupported|experimental|insecure))|"

@@ -234,15 +234,17 @@ def _build(start: Start, lines: Sequence[LogLine], one: Format, found: re.Match[
     placed, flaws = _stack(texts, one)
     name = blame.blamed(one, found, placed, texts)
     titles = naming.titles(one, found, name, placed)
+    # What a panic was about comes before it.
+    half = f"the report lacks its {'first' if one.start == 'Kernel panic' else 'second'} half"
     if one.corrupted:
-        flaws.append("the report lacks its second half")
+        flaws.append(half)
     if one.stack in (Stack.HEADER, Stack.COUNTER) and name is not None:
         flaws = []
     elif one.stack is not Stack.NONE:
         if name is None and "{frame}" in one.title:
             flaws.append("no function to blame on the stack")
     else:
-        flaws = ["the report lacks its first half"] if one.corrupted else []
+        flaws = [half] if one.corrupted else []
     blamed_at = next((e.line for e in placed if e.frame is name), 0)
     flaws += _damage(titles[0], texts, lines, one, blamed_at)
     main = [entry.frame for entry in placed if entry.part == "main" and entry.frame.reliable]
