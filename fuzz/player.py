@@ -113,9 +113,8 @@ class Player:
             elif step.action is Action.PACKET:
                 frames.append(self._host.packet(step.data, step.argument))
             elif step.action is Action.CONNECT:
-                self._host.transmit(frames)
                 opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
-                frames = [opened[-1].ack()]
+                frames.append(opened[-1].ack())
             elif step.action is Action.RESTORE:
                 self._host.transmit(frames)
                 self.restore()
@@ -170,6 +169,7 @@ class Player:
         tokens = [token_of(one) for one in connections(steps)]
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
+        resets: list[bytes] = []
         since = time.monotonic()
         for connection, token in zip(opened, tokens, strict=True):
             if sends:
@@ -183,8 +183,9 @@ class Player:
                 sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)
             )
             if not connection.reset:
-                self._host.transmit([connection.rst()])
+                resets.append(connection.rst())
             connection.close()
+        self._host.transmit(resets)
         return found + (self._datagrams_sent(boxes, now) if sends else [])
 
     def _datagrams_sent(self, boxes: Sequence[KeyBox], now: int) -> list[Sent | Verdict]:

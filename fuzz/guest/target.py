@@ -22,6 +22,7 @@ from fuzz.guest.errors import GuestError, SetupError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.qemu import Machine, Qemu
 from fuzz.guest.scratch import scratch
+from fuzz.net.link import FrameLink
 
 READY_SECONDS = 20.0
 SAVE_SECONDS = 120.0
@@ -41,9 +42,9 @@ class TargetGuest:
 
     The program runs as root with its stdin and stdout on `control`; its stderr goes to
     the console. `frames` exchanges bare Ethernet frames (no FCS) with the guest's only
-    interface: one datagram is one frame, and a full queue blocks the sender instead of
-    losing frames. By itself the guest only reports multicast membership (MLD) and asks
-    for its peer's hardware address (ARP, neighbour solicitation): answer the latter.
+    interface; a full queue blocks the sender instead of losing frames. By itself the guest
+    only reports multicast membership (MLD) and asks for its peer's hardware address (ARP,
+    neighbour solicitation): answer the latter.
 
     Use as a context manager: leaving it ends the guest.
     """
@@ -100,15 +101,11 @@ class TargetGuest:
         workdir.mkdir(parents=True, exist_ok=True)
         self.console = Console(workdir / "console.log")
         self.boot_line = 0
-        self.frames = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
+        self.frames = FrameLink()
         self._control: socket.socket | None = None
         self._qemu: Qemu | None = None
         self._exit = contextlib.ExitStack()
-        # Addresses of Unix sockets hold 107 bytes: not under `workdir`.
         self._dir = self._exit.enter_context(scratch(Path("/tmp")))
-        self._host_end = self._dir / "host"
-        self._guest_end = self._dir / "guest"
-        self.frames.bind(str(self._host_end))
 
     @property
     def control(self) -> socket.socket:
@@ -135,10 +132,11 @@ class TargetGuest:
         assert self._qemu is None, "the guest has been started already"
         initrd = self._dir / "initrd"
         initrd.write_bytes(_base_archive(self._kernel, self._stock) + self._own_archive())
-        self._guest_end.unlink(missing_ok=True)
         self.boot_line = len(self.console)
         self._control, far = socket.socketpair()
-        with far:
+        near, wire = socket.socketpair()
+        self.frames.attach(near)
+        with far, wire:
             machine = Machine(
                 kernel=self._kernel,
                 initrd=initrd,
@@ -147,9 +145,7 @@ class TargetGuest:
                 memory=self._memory,
                 cpus=self._cpus,
                 devices=[
-                    "-netdev", "dgram,id=frames"
-                    f",local.type=unix,local.path={self._guest_end}"
-                    f",remote.type=unix,remote.path={self._host_end}",
+                    "-netdev", f"stream,id=frames,addr.type=fd,addr.str={wire.fileno()}",
                     "-device", f"virtio-net-pci,netdev=frames,mac={self.mac},romfile=",
                     "-chardev", f"socket,id=control,fd={far.fileno()}",
                     "-device", "virtio-serial-pci",
@@ -157,11 +153,10 @@ class TargetGuest:
                     *self._user_network(),
                     *self._disk(),
                 ],
-                fds=[far.fileno()],
+                fds=[far.fileno(), wire.fileno()],
                 counted=self._counted,
             )  # fmt: skip
             self._qemu = Qemu(machine, self.console)
-        self.frames.connect(str(self._guest_end))
 
     def save(self) -> None:
         """Have restarts bring the guest back as it is now; its clocks, too, are those of now.
@@ -228,11 +223,6 @@ class TargetGuest:
     def restart(self) -> None:
         """End the guest and boot it anew; frames still in the queue are dropped."""
         self.stop()
-        self.frames.setblocking(False)
-        with contextlib.suppress(BlockingIOError, ConnectionError):
-            while True:
-                self.frames.recv(65536)
-        self.frames.setblocking(True)
         self.start()
 
     def stop(self) -> None:

@@ -45,9 +45,9 @@ class Connection:
         self.ended = False
         self.reset = False
 
-    def begin(self) -> None:
-        """Send SYN."""
-        self._host.transmit([self._frame(TcpFlag.SYN)])
+    def syn(self) -> bytes:
+        """The frame that begins it."""
+        return self._frame(TcpFlag.SYN)
 
     def established(self, timeout: float) -> None:
         """Wait for the answer to SYN, `timeout` seconds at most.

@@ -41,10 +41,9 @@ class Dialler:
         spares = self._spares[family]
         while spares and time.monotonic() - spares[0].made > _FRESH_SECONDS:
             spares.popleft().connection.close()
-        while len(spares) < count:
-            connection = self._new(family)
-            connection.begin()
-            spares.append(_Spare(connection, time.monotonic()))
+        fresh = [self._new(family) for _ in range(count - len(spares))]
+        self._host.transmit([connection.syn() for connection in fresh])
+        spares.extend(_Spare(connection, time.monotonic()) for connection in fresh)
 
     def connect(self, family: int, timeout: float) -> Connection:
         """A connection whose SYN has been answered.

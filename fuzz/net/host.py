@@ -3,11 +3,10 @@
 
 from __future__ import annotations
 
-import socket
 import time
 from collections import deque
 from collections.abc import Callable, Iterable
-from typing import TypeVar
+from typing import Protocol, TypeVar
 
 from fuzz.net import arp, tcp, udp
 from fuzz.net.arrival import Arrival
@@ -16,7 +15,6 @@ from fuzz.net.ip import TCP, UDP, Packet, packets, parse_ipv4, parse_ipv6
 from fuzz.net.tcp import Segment, TcpFlag
 from fuzz.net.udp import Datagram
 
-_FRAME_BYTES = 65536
 _FRAGMENT_HEADER = 44
 _LOOK_SECONDS = 0.25
 Found = TypeVar("Found")
@@ -29,8 +27,15 @@ def is_fragment(ethertype: int, packet: bytes) -> bool:
     return ethertype == IPV6 and len(packet) > 8 and packet[6] == _FRAGMENT_HEADER
 
 
+class Link(Protocol):
+    """What carries Ethernet frames; `fuzz.net.link.FrameLink` says what its parts are."""
+
+    def send(self, frames: Iterable[bytes]) -> None: ...
+    def receive(self, timeout: float) -> bytes | None: ...
+
+
 class Host:
-    """Sends and receives IP over a socket whose datagrams are Ethernet frames.
+    """Sends and receives IP over a link.
 
     Nothing runs by itself: `poll` takes in what has arrived. Datagrams wait in
     `datagrams`, segments of connections that were `open`ed in their own queues; a
@@ -39,7 +44,7 @@ class Host:
 
     def __init__(
         self,
-        link: socket.socket,
+        link: Link,
         own: Station,
         peer: Station,
         peer_alive: Callable[[], bool] = lambda: True,
@@ -56,8 +61,7 @@ class Host:
 
     def transmit(self, frames: Iterable[bytes]) -> None:
         """Send frames in order; blocks while the guest's queue is full."""
-        for frame in frames:
-            self._link.send(frame)
+        self._link.send(frames)
 
     def datagram(
         self, payload: bytes, *, source_port: int, destination_port: int, family: int = 4
@@ -89,13 +93,9 @@ class Host:
 
     def poll(self, timeout: float) -> bool:
         """Take in one frame; False if none came within `timeout` seconds."""
-        self._link.settimeout(max(timeout, 1e-6))
-        try:
-            data = self._link.recv(_FRAME_BYTES)
-        except TimeoutError:
+        data = self._link.receive(max(timeout, 0))
+        if data is None:
             return False
-        finally:
-            self._link.settimeout(None)
         frame = Frame.unpack(data)
         if frame is not None:
             self._take(frame)

@@ -61,10 +61,8 @@ class TargetClient:
         """
         seq = next(self._seq)
         message = request(seq, op, data, family=family, port=port, value=value)
-        self._host.transmit(before)
-        self._host.transmit(
-            self._host.datagram(message, source_port=_OWN_PORT, destination_port=CONTROL_PORT)
-        )
+        asking = self._host.datagram(message, source_port=_OWN_PORT, destination_port=CONTROL_PORT)
+        self._host.transmit([*before, *asking])
         return seq
 
     def reply(

@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import socket
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import pytest
 from hypothesis import given, settings
@@ -25,10 +25,31 @@ from fuzz.net.connection import Connection, Refused
 from fuzz.net.dialler import Dialler
 from fuzz.net.ethernet import Station
 from fuzz.net.host import Host
+from fuzz.net.link import FrameLink
 from fuzz.net.tcp import MSS, Segment, TcpFlag
 
 OWN = Station.of("02:00:00:00:00:01", "10.0.0.1", "fd00::1")
 PEER = Station.of("02:00:00:00:00:02", "10.0.0.2", "fd00::2")
+
+
+class Datagrams:
+    """A link for tests: a socket whose datagrams are frames."""
+
+    def __init__(self, own: socket.socket) -> None:
+        self._own = own
+
+    def send(self, frames: Iterable[bytes]) -> None:
+        for frame in frames:
+            self._own.send(frame)
+
+    def receive(self, timeout: float) -> bytes | None:
+        self._own.settimeout(max(timeout, 1e-6))
+        try:
+            return self._own.recv(65536)
+        except TimeoutError:
+            return None
+        finally:
+            self._own.settimeout(None)
 
 
 @pytest.fixture
@@ -37,7 +58,7 @@ def link() -> Iterator[tuple[Host, socket.socket]]:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     far.settimeout(5)
     with near, far:
-        yield Host(near, OWN, PEER), far
+        yield Host(Datagrams(near), OWN, PEER), far
 
 
 def _rebuilt(frame: bytes) -> bytes:
@@ -74,7 +95,7 @@ def test_long_datagrams_come_in_fragments(length: int, family: int) -> None:
     near, far = socket.socketpair(socket.AF_UNIX, socket.SOCK_DGRAM)
     payload = bytes(i * 7 & 0xFF for i in range(length))
     with near, far:
-        host = Host(near, OWN, PEER)
+        host = Host(Datagrams(near), OWN, PEER)
         frames = host.datagram(payload, source_port=1, destination_port=2, family=family)
     assert all(len(frame) <= 14 + 1500 for frame in frames)
     assert (len(frames) > 1) == (length > 1500 - (20 if family == 4 else 40) - 8)
@@ -161,10 +182,10 @@ def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
     host, far = link
     connection = Connection(host, own_port=1000, peer_port=48879, family=family, isn=0xFFFFFFFF)
     # The peer's answer waits before it is asked for: the link is a queue.
-    peer = Host(far, PEER, OWN)
+    peer = Host(Datagrams(far), PEER, OWN)
     answer = Segment(48879, 1000, 500, 0, TcpFlag.SYN | TcpFlag.ACK, 65535)
     peer.transmit([peer.segment(answer, family)])
-    connection.begin()
+    host.transmit([connection.syn()])
     connection.established(5)
     syn = Ether(far.recv(2000))
     assert _rebuilt(bytes(syn)) == bytes(syn)
@@ -192,7 +213,7 @@ def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
 
 def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
     host, far = link
-    peer = Host(far, PEER, OWN)
+    peer = Host(Datagrams(far), PEER, OWN)
     reset = Segment(48879, 1000, 0, 1, TcpFlag.RST | TcpFlag.ACK, 0)
     peer.transmit([peer.segment(reset)])
     with pytest.raises(Refused, match="reset"):
@@ -203,7 +224,7 @@ def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
 
 def test_unknown_connections_are_reset(link: tuple[Host, socket.socket]) -> None:
     host, far = link
-    peer = Host(far, PEER, OWN)
+    peer = Host(Datagrams(far), PEER, OWN)
     stray = Segment(48879, 1000, 77, 99, TcpFlag.ACK | TcpFlag.FIN, 65535, b"late")
     peer.transmit([peer.segment(stray)])
     assert host.poll(1)
@@ -215,7 +236,7 @@ def test_connections_are_begun_ahead(
     link: tuple[Host, socket.socket], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     host, far = link
-    peer = Host(far, PEER, OWN)
+    peer = Host(Datagrams(far), PEER, OWN)
     dialler = Dialler(host, 48879)
 
     def answered() -> int:
@@ -240,3 +261,36 @@ def test_connections_are_begun_ahead(
     with pytest.raises(Refused):
         dialler.connect(4, 0.01)
     assert answered() != stale
+
+
+def test_frames_are_taken_apart_however_they_come() -> None:
+    near, far = socket.socketpair()
+    own, qemu = FrameLink(), FrameLink()
+    own.attach(near)
+    with far:
+        own.send([b"one", b"", b"three" * 1000])
+        assert far.recv(1 << 16) == (
+            b"\0\0\0\3one" + bytes(4) + (5000).to_bytes(4) + b"three" * 1000
+        )
+        far.sendall(b"\0\0")
+        assert own.receive(0) is None
+        far.sendall(b"\0\4four\0\0\0\2t")
+        assert own.receive(1) == b"four"
+        assert own.receive(0) is None
+        far.sendall(b"w\0\0\0\1x\0\0\0\5lost")
+    assert [own.receive(1), own.receive(1)] == [b"tw", b"x"]
+    for _ in range(2):
+        with pytest.raises(ConnectionError):
+            own.receive(1)
+    with pytest.raises(ConnectionError):
+        own.send([b"into the void"])
+    with pytest.raises(ConnectionError):
+        qemu.receive(1)
+
+    # Another boot: nothing of the last is left.
+    near, far = socket.socketpair()
+    own.attach(near)
+    with far:
+        far.sendall(b"\0\0\0\1y")
+        assert own.receive(1) == b"y"
+    own.close()

@@ -82,11 +82,11 @@ def _receive_arp_reply(guest: TargetGuest) -> bytes:
         + bytes.fromhex("0001080006040001")
         + hosts + guest.host_ipv4.ip.packed + bytes(6) + guest.ipv4.ip.packed
     )  # fmt: skip
-    guest.frames.send(request)
-    guest.frames.settimeout(20)
-    while (frame := guest.frames.recv(65536))[12:14] != b"\x08\x06":
-        pass  # multicast reports
-    return frame
+    guest.frames.send([request])
+    while (frame := guest.frames.receive(20)) is not None:
+        if frame[12:14] == b"\x08\x06":  # and no multicast report
+            return frame
+    raise AssertionError("no answer")
 
 
 def test_the_program_runs_with_its_arguments_and_control_port(guest: TargetGuest) -> None:
