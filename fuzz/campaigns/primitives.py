@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from boofuzz import BIG_ENDIAN, BitField, Bytes, Fuzzable, ProtocolSessionReference
+from boofuzz import BIG_ENDIAN, BitField, Bytes, Fuzzable, FuzzableBlock, ProtocolSessionReference
 
 from fuzz.campaigns.values import ref
 
@@ -112,6 +112,15 @@ class Field(Named, BitField):  # type: ignore[misc]
     def encode(self, value: int, mutation_context: Any) -> bytes:
         """boofuzz's hook: the value's bytes."""
         return value.to_bytes(self.width // 8)
+
+
+class Block(Named, FuzzableBlock):  # type: ignore[misc]
+    """A block whose children alone are mutated."""
+
+    def render(self, mutation_context: Any = None) -> bytes:
+        """boofuzz's hook: what it encodes; it has no value of its own."""
+        rendered: bytes = self.encode(b"", mutation_context)
+        return rendered
 
 
 @dataclass(frozen=True)

@@ -7,8 +7,6 @@ import functools
 from collections.abc import Collection
 from typing import Any
 
-from boofuzz import FuzzableBlock
-
 from fuzz.campaigns.damage import (
     DAMAGES,
     TOKEN_DAMAGES,
@@ -20,12 +18,11 @@ from fuzz.campaigns.damage import (
     WrongKey,
     WrongPadding,
 )
-from fuzz.campaigns.primitives import Choice, Field, Payload
-from fuzz.campaigns.values import NOW, CaseValues, values_of
+from fuzz.campaigns.primitives import Block, Choice, Field, Payload
+from fuzz.campaigns.values import NOW, values_of
 from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import (
     HEADER,
-    HEADER_LEN,
     MAGIC,
     MAX_KPOS,
     MAX_STREAM_PAYLOAD,
@@ -62,7 +59,7 @@ _LONG_STREAM = (4096, 16367, 16368, 16383, 16384)
 _LONG_DGRAM = (1405, 1425, 4096, 20000, 65439, 65455)
 
 
-class SealedRecord(FuzzableBlock):  # type: ignore[misc]
+class SealedRecord(Block):
     """Header fields and a payload; renders to the record that seals them.
 
     Whatever the mutated header says is authenticated as it stands, under the key that
@@ -99,7 +96,7 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         self._keybox = keybox
         self._suite = suite
         self._epoch_name, self._number, self._flags = epoch, counter, flags
-        self._field_names: frozenset[str] = frozenset()
+        self._places: dict[str, int] = {}
         self._after = after
         dgram = bool(flags & Flags.DGRAM)
         unknown = _unknown_kids(keybox)
@@ -116,22 +113,19 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
             longest=longest if not flags & Flags.CLOSE else 64,
         )
         self._closes = bool(flags & Flags.CLOSE)
-        self._length = Field(
-            "transport_len", 16, 0, offsets=(-17, -16, -15, -1, 1, 15, 16, 17), flips=False,
-            values=(0, 1, MAX_STREAM_PAYLOAD, MAX_STREAM_PAYLOAD + 1, 65455, 65459, 65471, 65479),
-        )  # fmt: skip
-        self._counter = Field("counter", 16, counter, offsets=_COUNTERS, library=False,
-                              values=(0, 1, 2, 1023, 1024, 32767, 32768, 65534, 65535))  # fmt: skip
         self._fields = [
             Field("magic", 32, MAGIC, library=False, values=(0, 0x3713EFBE, 0xFFFFFFFF)),
             Field("version", 8, VERSION, library=False, values=(0, 2, 255)),
             Field("cipher_id", 8, suite, library=False, values=(0, 1, 2, 3, 4, 5, 6, 0x7F, 255)),
-            self._length,
+            Field("transport_len", 16, 0, offsets=(-17, -16, -15, -1, 1, 15, 16, 17), flips=False,
+                  values=(0, 1, MAX_STREAM_PAYLOAD, MAX_STREAM_PAYLOAD + 1,
+                          65455, 65459, 65471, 65479)),
             Field("timestamp", 64, NOW, library=False, flips=False,
                   values=(0, 1, (1 << 63) - 1, 1 << 63, (1 << 64) - 1), offsets=_TIMES),
             Field("session_id", 48, f"{epoch}.session", library=False,
                   values=(0, 1, (1 << 48) - 1, 1 << 47), offsets=(1,)),
-            self._counter,
+            Field("counter", 16, counter, offsets=_COUNTERS, library=False,
+                  values=(0, 1, 2, 1023, 1024, 32767, 32768, 65534, 65535)),
             Field("kpos", 8, f"{epoch}.kpos", flips=False, library=False,
                   values=(0, 1, 2, 16, 31, 32, 33, 34, 40, 63, 64, 65, 127, 128, 129, 254, 255)),
             Field("kval", 8, f"{epoch}.kval", flips=False, library=False,
@@ -191,47 +185,28 @@ class SealedRecord(FuzzableBlock):  # type: ignore[misc]
         return child.qualified_name in context.mutations
 
     def _header(self, plaintext: bytes, context: Any) -> bytes:
-        if context.mutations.keys().isdisjoint(self._names()):
-            return self._plain_header(len(plaintext), values_of(context))
-        rendered = b""
-        for child in self._fields:
-            if child is self._length:
-                rendered += self._transport_len(len(plaintext), context)
-            else:
-                rendered += child.encode(child.get_value(context), context)
-            if child is self._counter:
-                rendered += ZERO_TOKEN
-        assert len(rendered) == HEADER_LEN
-        return rendered
-
-    def _names(self) -> frozenset[str]:
-        """What the header's fields are called in a mutation."""
-        if not self._field_names:
-            self._field_names = frozenset(child.qualified_name for child in self._fields)
-        return self._field_names
-
-    def _plain_header(self, length: int, values: CaseValues) -> bytes:
-        """The header if none of its fields is mutated, as it is in most records."""
+        """The header, token zero, as it is by default but for what is mutated."""
+        if not self._places:
+            names = (child.qualified_name for child in self._fields)
+            self._places = {name: place for place, name in enumerate(names)}
+        values = values_of(context)
         counter = values[self._number] if isinstance(self._number, str) else self._number
-        return HEADER.pack(
-            MAGIC,
-            VERSION,
-            self._suite,
-            length & 0xFFFF,
-            values[NOW],
-            values[f"{self._epoch_name}.session"] << 16 | counter,
-            ZERO_TOKEN,
-            values[f"{self._epoch_name}.kpos"],
-            values[f"{self._epoch_name}.kval"],
-            values[f"{self._epoch_name}.kid"],
+        epoch = self._epoch_name
+        fields = [
+            MAGIC, VERSION, self._suite, len(plaintext), values[NOW], values[f"{epoch}.session"],
+            counter, values[f"{epoch}.kpos"], values[f"{epoch}.kval"], values[f"{epoch}.kid"],
             self._flags,
-        )
-
-    def _transport_len(self, length: int, context: Any) -> bytes:
-        mutation = context.mutations.get(self._length.qualified_name)
-        if mutation is not None:
-            length = mutation.value(length) if callable(mutation.value) else mutation.value
-        return (length & 0xFFFF).to_bytes(2)
+        ]  # fmt: skip
+        for name, mutation in context.mutations.items():
+            place = self._places.get(name)
+            if place is not None:
+                value = mutation.value
+                fields[place] = value(fields[place]) if callable(value) else value
+        *before, length, timestamp, session, counter, kpos, kval, kid, flags = fields
+        return HEADER.pack(
+            *before, length & 0xFFFF, timestamp, session << 16 | counter, ZERO_TOKEN,
+            kpos, kval, kid, flags,
+        )  # fmt: skip
 
     def _epoch(self, header: Header, fault: WrongKey | None) -> Epoch:
         """The keys that the header names; where it names none, those of a neighbour."""

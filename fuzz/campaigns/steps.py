@@ -13,7 +13,6 @@ from boofuzz import (
     BitField,
     Bytes,
     Fuzzable,
-    FuzzableBlock,
     ProtocolSessionReference,
     Request,
     Simple,
@@ -22,7 +21,7 @@ from boofuzz import (
 )
 from boofuzz.mutation_context import MutationContext
 
-from fuzz.campaigns.primitives import Choice, Named
+from fuzz.campaigns.primitives import Block, Choice, Named
 from fuzz.campaigns.values import FAMILY, values_of
 from fuzz.script import Action, Step, patch
 from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET
@@ -66,7 +65,7 @@ class CaseRequest(Request):  # type: ignore[misc]
         return b"".join(rendered)
 
 
-class Datagram(FuzzableBlock):  # type: ignore[misc]
+class Datagram(Block):
     """Children become one UDP payload; it may be sent more than once."""
 
     def __init__(self, name: str, children: Sequence[Fuzzable]) -> None:
@@ -167,7 +166,7 @@ def _overlapping(records: list[bytes]) -> list[bytes]:
     return [records[0][:1], *pieces, records[-1][1:]] if len(records) > 1 else records
 
 
-class Connection(FuzzableBlock):  # type: ignore[misc]
+class Connection(Block):
     """Children, rendered one after another, become a TCP connection's byte stream."""
 
     def __init__(self, name: str, children: Sequence[Fuzzable], *, copies: int = 1) -> None:
