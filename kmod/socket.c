@@ -154,10 +154,33 @@ void nst_sock_detach(struct nst_sock *ns)
 	nst_sock_free(ns);
 }
 
+/* Somebody in nst_sock_wait(). */
+struct nst_waiter {
+	struct wait_queue_entry	entry;
+	struct nst_sock		*ns;
+	bool			(*ready)(struct nst_sock *ns, u64 seen);
+	u64			seen;
+};
+
+/*
+ * In any context. TCP and UDP tell of each packet, and both directions share a queue:
+ * whoever would only sleep on is not woken.
+ */
+static int nst_sock_wake(struct wait_queue_entry *entry, unsigned int mode,
+			 int sync, void *key)
+{
+	struct nst_waiter *waiter = container_of(entry, struct nst_waiter, entry);
+
+	if (!waiter->ready(waiter->ns, waiter->seen))
+		return 0;
+	return woken_wake_function(entry, mode, sync, key);
+}
+
 /**
  * nst_sock_wait() - wait until a direction may have something to do
  * @ns: the socket; none of its locks are held
- * @ready: says when to stop waiting
+ * @ready: says when to stop waiting, also in atomic context. What makes it true wakes the
+ *	socket's waiters then or later.
  * @seen: what @ready is to compare with
  * @timeo: jiffies to wait at most; what is left of them afterwards
  *
@@ -167,13 +190,22 @@ int nst_sock_wait(struct nst_sock *ns,
 		  bool (*ready)(struct nst_sock *ns, u64 seen), u64 seen,
 		  long *timeo)
 {
-	DEFINE_WAIT_FUNC(wait, woken_wake_function);
+	struct nst_waiter waiter = {
+		.entry = {
+			.private = current,
+			.func = nst_sock_wake,
+			.entry = LIST_HEAD_INIT(waiter.entry.entry),
+		},
+		.ns = ns,
+		.ready = ready,
+		.seen = seen,
+	};
 	struct sock *sk = ns->sk;
 	int err = 0;
 
 	if (!*timeo)
 		return -EAGAIN;
-	add_wait_queue(sk_sleep(sk), &wait);
+	add_wait_queue(sk_sleep(sk), &waiter.entry);
 	for (;;) {
 		/* First: what makes it ready might not be what the caller needs. */
 		if (signal_pending(current))
@@ -184,9 +216,9 @@ int nst_sock_wait(struct nst_sock *ns,
 			err = -EAGAIN;
 			break;
 		}
-		*timeo = wait_woken(&wait, TASK_INTERRUPTIBLE, *timeo);
+		*timeo = wait_woken(&waiter.entry, TASK_INTERRUPTIBLE, *timeo);
 	}
-	remove_wait_queue(sk_sleep(sk), &wait);
+	remove_wait_queue(sk_sleep(sk), &waiter.entry);
 	return err;
 }
 
