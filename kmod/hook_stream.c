@@ -54,18 +54,24 @@ static struct sock *nst_hook_lookup(struct net *net, struct sk_buff *skb,
 					 inet_sdif(skb));
 }
 
-/* The connection that the segment is for, if there is one, with a reference. */
+/*
+ * The connection that the segment is for, if there is one. What is found stays with the
+ * segment, as if by early demux, which does not see what comes over loopback: TCP will
+ * not look again.
+ */
 static struct sock *nst_hook_connection(struct net *net, struct sk_buff *skb,
 					const struct tcphdr *th, u8 family)
 {
 	struct sock *sk = skb->sk;
 
-	if (!sk)
-		return nst_hook_lookup(net, skb, th, family);
-	if (!sk_fullsock(sk) || sk->sk_state == TCP_LISTEN)
-		return NULL;
-	sock_hold(sk);
-	return sk;
+	if (!sk) {
+		sk = nst_hook_lookup(net, skb, th, family);
+		if (!sk)
+			return NULL;
+		skb->sk = sk;
+		skb->destructor = sock_edemux;
+	}
+	return sk_fullsock(sk) && sk->sk_state != TCP_LISTEN ? sk : NULL;
 }
 
 /* Listeners need no reference under RCU. */
@@ -108,8 +114,7 @@ static bool nst_hook_first(const struct sock *sk, const struct tcphdr *th)
 {
 	const struct tcp_sock *tp;
 
-	if (!sk_fullsock(sk) ||
-	    !((1 << inet_sk_state_load(sk)) &
+	if (!((1 << inet_sk_state_load(sk)) &
 	      (TCPF_ESTABLISHED | TCPF_FIN_WAIT1 | TCPF_FIN_WAIT2)))
 		return false;
 	tp = tcp_sk(sk);
@@ -198,7 +203,6 @@ unsigned int nst_hook_stream(struct nst_net *nn, struct sk_buff *skb,
 			     unsigned int offset, u8 family)
 {
 	u8 begin[NST_MAGIC_VERSION_LEN];
-	unsigned int action = NF_ACCEPT;
 	enum nst_verdict verdict;
 	const struct tcphdr *th;
 	struct nst_sock *ns;
@@ -219,17 +223,13 @@ unsigned int nst_hook_stream(struct nst_net *nn, struct sk_buff *skb,
 		return NF_ACCEPT;
 
 	sk = nst_hook_connection(nn->net, skb, th, family);
-	if (!sk)
+	if (!sk || !nst_hook_first(sk, th))
 		return NF_ACCEPT;
-	if (nst_hook_first(sk, th)) {
-		ns = nst_sock_find(sk);
-		if ((ns || nst_hook_unaccepted(nn->net, skb, th, doff, sk,
-					       family)) &&
-		    !nst_hook_checksum_fails(skb, offset, skb->len - offset,
-					     IPPROTO_TCP, family))
-			action = nst_hook_refuse(nn, sk, ns, skb, offset + doff,
-						 verdict);
-	}
-	sock_gen_put(sk);
-	return action;
+	ns = nst_sock_find(sk);
+	if (!ns && !nst_hook_unaccepted(nn->net, skb, th, doff, sk, family))
+		return NF_ACCEPT;
+	if (nst_hook_checksum_fails(skb, offset, skb->len - offset, IPPROTO_TCP,
+				    family))
+		return NF_ACCEPT;
+	return nst_hook_refuse(nn, sk, ns, skb, offset + doff, verdict);
 }
