@@ -179,8 +179,8 @@ static int nst_sock_wake(struct wait_queue_entry *entry, unsigned int mode,
 /**
  * nst_sock_wait() - wait until a direction may have something to do
  * @ns: the socket; none of its locks are held
- * @ready: says when to stop waiting, also in atomic context. What makes it true wakes the
- *	socket's waiters then or later.
+ * @ready: says when to stop waiting. Asked in any context, also by whoever wakes: what
+ *	makes it true has to be there by the wake-up.
  * @seen: what @ready is to compare with
  * @timeo: jiffies to wait at most; what is left of them afterwards
  *
