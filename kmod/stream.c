@@ -153,6 +153,9 @@ int nst_stream_shutdown(struct socket *sock, int how)
 	if (how == SHUT_RD || how == SHUT_RDWR)
 		WRITE_ONCE(ns->stream.rx.shut, true);
 	err = ns->inner->shutdown(sock, how);
+	/* The hook refused it, and the reset is still to come. */
+	if (!err && READ_ONCE(ns->stream.failed))
+		err = -ENOTCONN;
 	if (err == -ENOTCONN)
 		WRITE_ONCE(ns->stream.rx.shut, false);
 	return err;
