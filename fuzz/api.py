@@ -72,6 +72,8 @@ SENDING = frozenset(
 """Calls that send."""
 SIZED = SENDING | {Call.RECVMSG, Call.READV, Call.RECVMMSG, Call.SPLICE_OUT, Call.READERS}
 """Calls whose rest is sizes, 4 bytes each."""
+FLAGGED = frozenset({Call.SENDMSG, Call.SENDMMSG, Call.RECVMSG, Call.RECVMMSG})
+"""Calls whose flags reach the socket."""
 WITH_UDP_SEGMENT = 1 << 32
 _CYCLE = 251
 _SHOWN = 24

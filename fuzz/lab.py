@@ -35,7 +35,7 @@ from fuzz.stations import GUEST, HOST
 from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetRefused, TargetSilent
-from fuzz.target.wire import Item, Kind, Op, Reply
+from fuzz.target.wire import TOLD, Item, Op, Reply
 from fuzz.together import ALONE, share_of
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
@@ -151,7 +151,7 @@ class Lab:
             kept=True,
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
-        self._player = Player(self._host, self.keybox)
+        self._player = Player(self._host, self.keybox, kernel.slowdown)
         self._client = self._player.client
         self._tables = tables
         self.reports = ReportWatch(self.guest.console)
@@ -350,7 +350,7 @@ class Lab:
             items += reply.items
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._player.end(opened, steps, reply.drained)
-            told = [item for item in items if item.kind is Kind.API]
+            told = [item for item in items if item.kind in TOLD]
             expected = self._shadow.judge_all(flight.cases, moment, told)
             counters = self._note(reply)
             execution = self._judged(expected, steps, moment, before, counters, items, sent)

@@ -30,6 +30,9 @@ ANSWER_SECONDS = 30.0
 _FIRST_PORT, _LAST_PORT = 10000, 60000
 _END_SECONDS = 0.05
 """How much later than its reply the last segments of a busy guest may come."""
+_SHORT_SECONDS = 10.0
+"""The same of one that may have had no memory to send: it tries again after a time that
+depends on how late our last answer was."""
 _DRAIN_SECONDS = 2.0
 """How long a guest may be silent that has something to send; its TCP tries again before."""
 
@@ -46,8 +49,9 @@ class Player:
         taint: the kernel's, in the last reply.
     """
 
-    def __init__(self, host: Host, keybox: KeyBox) -> None:
-        """`keybox` is what the guest came up with."""
+    def __init__(self, host: Host, keybox: KeyBox, slowdown: float = 1.0) -> None:
+        """`keybox` is what the guest came up with; `slowdown` is its kernel's."""
+        self._end_seconds = _END_SECONDS * slowdown
         self.client = TargetClient(host)
         self.settings: dict[str, int] = {}
         self.taint = 0
@@ -169,13 +173,14 @@ class Player:
         tokens = [token_of(one) for one in connections(steps)]
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
+        short = any(step.action is Action.SHORTAGE for step in steps)
         resets: list[bytes] = []
         since = time.monotonic()
         for connection, token in zip(opened, tokens, strict=True):
-            if sends:
-                connection.drain(_DRAIN_SECONDS)
+            if sends or short:
+                connection.drain(_SHORT_SECONDS if short else _DRAIN_SECONDS)
                 since = time.monotonic()
-            connection.await_end(max(0.0, since + _END_SECONDS - time.monotonic()))
+            connection.await_end(max(0.0, since + self._end_seconds - time.monotonic()))
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)

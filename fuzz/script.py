@@ -55,6 +55,9 @@ class Action(IntEnum):
     """It makes the call that the data are (`fuzz/api.py`) [socket: as in `Api`]."""
     RESTORE = 16
     """Make key box and settings what they were when the guest came up [unused]."""
+    SHORTAGE = 17
+    """Have an allocation fail in the application's next call, or copying from or to it [which
+    one, from 1]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
@@ -164,7 +167,7 @@ def described(step: Step) -> str:
     words = step.action.name.lower()
     if step.action in FAMILY:
         words += f" IPv{step.argument}"
-    elif step.action is Action.SHUTDOWN:
+    elif step.action in (Action.SHUTDOWN, Action.SHORTAGE):
         words += f" {step.argument}"
     elif step.action is Action.API:
         return api_of(step).described()

@@ -57,6 +57,7 @@ NOTHING = call("nothing")
 ACCEPT = Act("accept", lambda values, offset: [Step(Action.ACCEPT, values[FAMILY])])
 RECEIVE = call("receive", Step(Action.RECEIVE))
 SEND = call("send", Step(Action.SEND, 0, b"a reply"))
+LOOK = call("look", Step(Action.LOOK))
 SHUT_READING = call("shut reading", Step(Action.SHUTDOWN, 0))
 SHUT_WRITING = call("shut writing", Step(Action.SHUTDOWN, 1))
 SHUT_BOTH = call("shut both", Step(Action.SHUTDOWN, 2))
@@ -72,6 +73,14 @@ def then(first: Act, second: Act) -> Act:
     return Act(
         f"{first.name}, {second.name}",
         lambda values, offset: [*first.steps(values, offset), *second.steps(values, offset)],
+    )
+
+
+def short(nth: int, act: Act) -> Act:
+    """A call, in which one allocation fails: the `nth`, from 1."""
+    return Act(
+        f"{act.name} without memory {nth}",
+        lambda values, offset: [Step(Action.SHORTAGE, nth), *act.steps(values, offset)],
     )
 
 

@@ -23,6 +23,7 @@ class Campaign:
         reaches: the verdicts that it is sure to provoke within a thousand cases.
         requests: the grammar, for a key box and the suites that the guest provides.
         tables: sizes to give the replay tables.
+        needs: options of a kernel's configuration without which it is of no use.
     """
 
     name: str
@@ -30,3 +31,4 @@ class Campaign:
     reaches: tuple[Verdict, ...]
     requests: Callable[[KeyBox, Collection[SuiteId]], list[CaseRequest]]
     tables: TableSizes = AS_SHIPPED
+    needs: tuple[str, ...] = ()

@@ -80,6 +80,7 @@ class SealedRecord(Block):
         after: str | None = None,
         only: Collection[str] | None = None,
         longest: int | None = None,
+        payload: str = "payload",
     ) -> None:
         """
         Args:
@@ -92,6 +93,7 @@ class SealedRecord(Block):
             after: the block of the record before it in the same direction of a stream.
             only: the elements that are mutated, by name; `None` for all.
             longest: bytes of payload at most; `None` for what the transport allows, and more.
+            payload: the kind of case value that it is unless mutated.
         """
         self._keybox = keybox
         self._suite = suite
@@ -108,7 +110,7 @@ class SealedRecord(Block):
         self._damages = (Choice("damage", DAMAGES), Choice("token", TOKEN_DAMAGES))
         self._payload = Payload(
             "payload",
-            f"{name}.payload",
+            f"{name}.{payload}",
             lengths=lengths if not flags & Flags.CLOSE else (0, 1, 16),
             longest=longest if not flags & Flags.CLOSE else 64,
         )

@@ -23,14 +23,15 @@ FAMILY = "family"
 """The IP version that carries the case, 4 or 6."""
 _CANONICAL_NOW = 1 << 60
 _PAYLOAD_BYTES = 48
+_LONG_BYTES = (4000, 16384)
 
 
 class CaseValues(dict[str, Any]):
     """The values of one case, drawn when they are first asked for.
 
-    Names are `NAME.kind`; kinds are `session`, `kid`, `kpos`, `kval`, `payload`,
-    `counter` and `cuts`, each drawn as the specification draws it. `NAME.kind+N` is
-    N more than `NAME.kind`.
+    Names are `NAME.kind`; kinds are `session`, `kid`, `kpos`, `kval`, `payload`, `long` (a
+    payload of many segments), `counter` and `cuts`, each drawn as the specification draws it.
+    `NAME.kind+N` is N more than `NAME.kind`.
     """
 
     def __init__(self, seed: str, kids: Sequence[int], now: int, creation: int) -> None:
@@ -56,6 +57,8 @@ class CaseValues(dict[str, Any]):
                 value = draw.randint(1, 255)
             case "payload":
                 value = draw.randbytes(draw.randint(1, _PAYLOAD_BYTES))
+            case "long":
+                value = draw.randbytes(draw.randint(*_LONG_BYTES))
             case "counter":
                 value = draw.randint(2048, 60000)
             case "cuts":

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import click
 
-from fuzz.campaigns.catalogue import CAMPAIGNS, MUTANTS, campaign
+from fuzz.campaigns.catalogue import MUTANTS, campaign, check_kernel, fitting
 from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
@@ -122,14 +122,19 @@ def command(
     if all_ and names:
         raise click.UsageError("--all runs every campaign: name none")
     path = output or _fresh_path()
+    chosen = kernel.find(kernel_name)
     campaigns = [campaign(name, path) for name in dict.fromkeys(names)]
-    campaigns = campaigns or [*CAMPAIGNS.values()]
+    for one in campaigns:
+        check_kernel(one, chosen)
+    if not names:
+        campaigns, unfit = fitting(chosen)
+        for one in unfit:
+            click.echo(f"{one.name} is left out: it needs --kernel sanitizer-6.12", err=True)
     if corpus is not None and not names and Corpus(corpus).cases():
         campaigns.append(campaign(MUTANTS, path))
     if cases is None and seconds is None:
         cases = _DEFAULT_CASES
     seed = secrets.token_hex(4) if seed is None else seed
-    chosen = kernel.find(kernel_name)
     if coverage:
         kept.check_kernel(chosen)
     switches = [*([GCOV] if coverage else []), *([EDGES] if corpus is not None else [])]

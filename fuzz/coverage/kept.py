@@ -26,7 +26,7 @@ FOLDER = "coverage"
 _BUILD = "build"
 _COMPILER = "compiler"
 _GUESTS = PurePosixPath("/sys/kernel/debug/gcov")
-_OPTION = "CONFIG_GCOV_KERNEL=y"
+_OPTION = "CONFIG_GCOV_KERNEL"
 
 
 @dataclass(frozen=True)
@@ -49,9 +49,9 @@ class Measured:
 
 def check_kernel(kernel: Kernel) -> None:
     """Raise SetupError if a kernel cannot tell what of a module has run."""
-    if _OPTION not in (kernel.build / ".config").read_text().splitlines():
+    if kernel.lacks([_OPTION]):
         raise SetupError(
-            f"kernel {kernel.name} has no {_OPTION.removesuffix('=y')}, which coverage needs;"
+            f"kernel {kernel.name} has no {_OPTION}, which coverage needs;"
             " use --kernel sanitizer-6.12"
         )
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import hashlib
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -87,6 +87,11 @@ class Kernel:
     def modules(self) -> Path:
         """The kernel's modules, with `modules.dep`."""
         return self.root / "lib" / "modules" / self.release
+
+    def lacks(self, options: Iterable[str]) -> list[str]:
+        """Those of some options, named as in its configuration, that are not built in."""
+        config = set((self.build / ".config").read_text().splitlines())
+        return [option for option in options if f"{option}=y" not in config]
 
     @property
     def slowdown(self) -> float:

@@ -25,7 +25,7 @@ MSG_TRUNC = int(socket.MSG_TRUNC)
 MSG_ERRQUEUE = int(socket.MSG_ERRQUEUE)
 MSG_CMSG_CLOEXEC = int(socket.MSG_CMSG_CLOEXEC)
 MSG_CMSG_COMPAT = 1 << 31
-"""The kernel's own, refused from outside."""
+"""The kernel's own, refused from outside; one that has no 32-bit calls does not know it."""
 SO_RCVLOWAT = int(socket.SO_RCVLOWAT)
 SO_PEEK_OFF = 42
 _GUARD = b"\xa5" * 8
@@ -47,6 +47,13 @@ class Datagrams:
     family: int
     waiting: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+
+
+def known_flags(api: Api, told: Item | None) -> Api:
+    """The call without a flag that the kernel, by what the call came to, does not know."""
+    if not api.flags & MSG_CMSG_COMPAT or told is None or told.error == errno.EINVAL:
+        return api
+    return api._replace(flags=api.flags & ~MSG_CMSG_COMPAT)
 
 
 def on_stream(served: Served, api: Api) -> list[Item]:
@@ -71,6 +78,11 @@ def on_stream(served: Served, api: Api) -> list[Item]:
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
     error, data = take(_total(api))
+    return received(api, error, data)
+
+
+def received(api: Api, error: int, data: bytes) -> list[Item]:
+    """What a call on a connection tells that got these bytes, or an error."""
     copied = b"" if _flags(api) & MSG_TRUNC else data
     items = [_received(api, error, len(data), copied)]
     if api.call is Call.RECVMSG and not error:

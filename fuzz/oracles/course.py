@@ -6,18 +6,20 @@ from __future__ import annotations
 import errno
 import zlib
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from functools import partial
 
-from fuzz.api import CONTROL, SENDING, Api, Call
+from fuzz.api import CONTROL, FLAGGED, SENDING, Api, Call
 from fuzz.net.arrival import Arrival
-from fuzz.oracles.calls import Datagrams, on_datagrams, on_stream, set_option
-from fuzz.oracles.control import Control, Options
+from fuzz.oracles import shortage
+from fuzz.oracles.calls import Datagrams, known_flags, on_datagrams, on_stream, set_option
+from fuzz.oracles.control import TX_KEY, TX_KIDS, Control, Options
 from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
+from fuzz.oracles.shortage import Way
 from fuzz.script import Action, Loose, Step, api_of, keys_of
-from fuzz.target.wire import CALLS, Item, Kind
+from fuzz.target.wire import CALLS, TOLD, Item, Kind, Op
 from nst_scapy.checks import (
     check_kid,
     check_perturbation,
@@ -61,13 +63,19 @@ class Course:
         sockets: Mapping[int, DgramReceiver],
         now: int,
         age: int,
-        told: Iterable[Item] = (),
+        told: Sequence[Item] = (),
+        choices: Sequence[int] = (),
     ) -> None:
         """`sockets` are the guest's for datagrams, by IP version; times are in ns.
 
-        `told` are the outcomes of the API steps as the module has them: what of them is up to
-        the kernel or to chance is taken from there.
+        `told` are the outcomes of calls as the module has them: what of them is up to the
+        kernel or to chance is taken from there. Where memory ran out several outcomes are
+        right: `choices` says which to take at the first such places, and the first is taken
+        at the others; `options` tells how many there were at each.
         """
+        self.options: list[int] = []
+        self._choices = choices
+        self._short = False
         self._receiver = receiver
         self._box = receiver.keybox
         self._sockets = sockets
@@ -76,10 +84,11 @@ class Course:
         self._counted: Verdicts = Counter()
         self._arrival = Arrival()
         self._datagrams = {family: Datagrams(family) for family in (4, 6)}
-        self._told = iter(told)
+        self._told = {kind: iter([i for i in told if i.kind is kind]) for kind in TOLD}
         self._connections: list[Served] = []
         self._waiting: list[Served] = []
         self._stalled: set[Served] = set()
+        self._pressed: set[Served] = set()
         self._kept: Served | None = None
         policy = receiver.policy
         self._control = Control(receiver.keybox, policy.suites, _settings_of(receiver))
@@ -112,7 +121,7 @@ class Course:
         expected.verdicts = sum(expected.each, Counter())
         expected.sent = [
             # The reset of a refused connection may come after its application's FIN.
-            None if one in self._stalled or one.refused or self._lost(one) else one.sent
+            None if one in self._stalled or one.refused or one.dry or self._lost(one) else one.sent
             for one in self._connections
         ]
         expected.sent += [
@@ -157,10 +166,22 @@ class Course:
                 raise AssertionError("a reflection is a datagram by now")
             case Action.RESTORE:
                 self._control.restore()
+            case Action.SHORTAGE:
+                self._short = True
             case Action.API:
-                self._expected.items += self._api(api_of(step))
+                api = api_of(step)
+                told = self._told_of(Kind.API)
+                others = self._shortage(Op.API, told, lambda told: self._api_short(api, told))
+                if api.call in SENDING and not api.socket:
+                    others += self._pressed_outcomes(told)
+                self._expected.items += self._chosen([lambda: self._api(api, told), *others])
             case _:
-                self._expected.items.append(self._call(step))
+                told = self._told_of(Kind.CALL)
+                op = CALLS[step.action]
+                others = self._shortage(op, told, lambda told: self._call_short(step, told))
+                if step.action in (Action.SEND, Action.SHUTDOWN):
+                    others += self._pressed_outcomes(told)
+                self._expected.items += self._chosen([lambda: [self._call(step)], *others])
 
     def _datagram(self, family: int, payload: bytes) -> None:
         outcome = self._sockets[family].receive(payload, now=self._now, age=self._age)
@@ -205,11 +226,95 @@ class Course:
             self._kept, error = None, 0
         return _item(Kind.CALL, op, error, plaintext)
 
-    def _api(self, api: Api) -> list[Item]:
-        """What a call of an API step returns."""
-        told = next(self._told, None)
+    def _told_of(self, kind: Kind) -> Item | None:
+        """What the module says of the next call of a kind."""
+        return next(self._told[kind], None)
+
+    def _chosen(self, outcomes: Sequence[Way]) -> list[Item]:
+        """The items of one of several right outcomes."""
+        if len(outcomes) == 1:
+            return outcomes[0]()
+        at = len(self.options)
+        self.options.append(len(outcomes))
+        return outcomes[self._choices[at] if at < len(self._choices) else 0]()
+
+    def _shortage(
+        self, op: Op, told: Item | None, others: Callable[[Item], list[Way]]
+    ) -> list[Way]:
+        """What else is right if memory ran out in a call; notes whether it did."""
+        if not self._short:
+            return []
+        self._short = False
+        met = self._told_of(Kind.SHORTAGE) or Item(Kind.SHORTAGE, op, 0, 0, 0)
+        self._expected.items.append(met)
+        if not met.length or told is None:
+            return []
+        found = others(told)
+        if self._kept is not None:
+            self._pressed.add(self._kept)
+        return found
+
+    def _pressed_outcomes(self, told: Item | None) -> list[Way]:
+        """What else is right of sending on a connection on which memory has run out before."""
+        return shortage.after(told) if told is not None and self._kept in self._pressed else []
+
+    def _call_short(self, step: Step, told: Item) -> list[Way]:
+        """What else than with memory may be right of an application's call."""
+        if step.action is Action.ACCEPT:
+            return self._accept_short(step.argument, told)
+        kept = self._kept
+        if kept is None:
+            return []
+        match step.action:
+            case Action.RECEIVE:
+                return shortage.receiving(kept, told)
+            case Action.LOOK:
+                return shortage.looking(kept, told)
+            case Action.CLOSE:
+                return [lambda: self._unknown_end(kept, step)]
+        return shortage.refusing(told)
+
+    def _unknown_end(self, served: Served, step: Step) -> list[Item]:
+        """The connection is closed, and whether CLOSE went before is not known."""
+        self._stalled.add(served)
+        return [self._call(step)]
+
+    def _accept_short(self, family: int, told: Item) -> list[Way]:
+        first = next((one for one in self._waiting if one.family == family), None)
+        if self._kept is not None or first is None:
+            return []
+
+        def dropped() -> list[Item]:
+            self._waiting.remove(first)
+            self._stalled.add(first)
+            first.gone = True
+            return [told]
+
+        def broken() -> list[Item]:
+            self._waiting.remove(first)
+            self._kept = first
+            first.run_dry()
+            return [told]
+
+        if not told.error:
+            return [broken]
+        failed = shortage.refusing(told, shortage.ACCEPT_ERRORS)
+        return [*failed, dropped] if failed else []
+
+    def _api_short(self, api: Api, told: Item) -> list[Way]:
+        """The same of a call of an API step."""
+        if api.call in CONTROL:
+            return shortage.controlling(self._control, api, told)
+        if api.socket:
+            return shortage.on_datagrams(self._datagrams[api.socket], api, told)
+        return [] if self._kept is None else shortage.on_stream(self._kept, api, told)
+
+    def _api(self, api: Api, told: Item | None) -> list[Item]:
+        """What a call of an API step returns; `told` is what the module says."""
         if api.call in CONTROL:
             return [self._control.call(api, told)]
+        if api.call in FLAGGED:
+            api = known_flags(api, told)
         sends = api.call in SENDING
         self._sends |= sends
         if api.socket:
@@ -231,7 +336,7 @@ class Course:
             error = options.set(level, name, api.rest)
             if error is None:
                 error = set_option(served, api, told)
-            elif not error:
+            elif not error and name in (TX_KEY, TX_KIDS):
                 self._stalled.add(served)  # its next record may need a key that is not there
             return Item(Kind.API, api.call, error, 0, 0)
         value = options.get(level, name, api.flags)

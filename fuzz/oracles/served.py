@@ -57,6 +57,7 @@ class Served:
         gone: the application has closed it.
         failed: the receiver has stopped for good (specification, section 11).
         refused: the LOCAL_IN check did that.
+        dry: it was for want of memory.
     """
 
     def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
@@ -65,6 +66,7 @@ class Served:
         self.gone = False
         self.failed = False
         self.refused = False
+        self.dry = False
         self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
         self._inflow = Inflow()
         self._time = (now, age)
@@ -242,6 +244,17 @@ class Served:
         if self._peek_off >= 0:
             self._peek_off += len(data)
         return 0, data
+
+    def take_opened(self, size: int) -> bytes:
+        """So many bytes, of no more records than it takes; fewer if there are not so many."""
+        while len(self._plain) < size and self._fill(asked=True):
+            pass
+        return self._taken(size)
+
+    def run_dry(self) -> None:
+        """There was no memory for a record that was half opened: it cannot be tried again."""
+        self._fail(errno.ENOMEM)
+        self.dry = True
 
     def _taken(self, size: int) -> bytes:
         """Take plaintext off; SO_PEEK_OFF goes back by as much."""

@@ -11,6 +11,7 @@ disagreements.
 from __future__ import annotations
 
 import dataclasses
+from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -59,6 +60,7 @@ class Shadow:
         )
         # When the module's socket of an IP version sealed with a session_id.
         self._sealed: dict[int, dict[int, int]] = {4: {}, 6: {}}
+        self._states = [self._receiver]
 
     @property
     def receiver(self) -> Receiver:
@@ -72,7 +74,8 @@ class Shadow:
     def judge(
         self, steps: Sequence[Step], moment: Moment, told: Sequence[Item] = ()
     ) -> list[Expectation]:
-        """What the module may make of a case: one outcome, or two if time leaves it open.
+        """What the module may make of a case: one outcome, or more if time leaves it open or
+        memory ran out.
 
         `told` and what follows is as for `judge_all`.
         """
@@ -84,39 +87,48 @@ class Shadow:
         """The same of cases that came one right after the other, and were judged together.
 
         `told` is as for `Course`. The model's state is that after the first; `follow` changes
-        to the other.
+        to another.
         """
-        early = (moment.judged.earliest, moment.creation.earliest)
-        late = (moment.judged.latest, moment.creation.latest)
-        self._alternative: Receiver | None = None
-        if not self.open_to_time([step for steps in cases for step in steps], moment):
-            return [self._judge(self._receiver, cases, *late, told)]
-        self._alternative = _copied(self._receiver)
-        outcomes = [
-            self._judge(self._receiver, cases, *late, told),
-            self._judge(self._alternative, cases, *early, told),
-        ]
-        return outcomes if outcomes[0] != outcomes[1] else outcomes[:1]
+        steps = [step for case in cases for step in case]
+        times = [(moment.judged.latest, moment.creation.latest)]
+        if self.open_to_time(steps, moment):
+            times.append((moment.judged.earliest, moment.creation.earliest))
+        short = any(step.action is Action.SHORTAGE for step in steps)
+        before = _copied(self._receiver) if len(times) > 1 or short else None
+        outcomes: list[Expectation] = []
+        self._states = []
+        for now, creation in times:
+            untried: deque[tuple[int, ...]] = deque([()])
+            while untried:
+                choices = untried.popleft()
+                receiver = self._receiver
+                if before is not None and self._states:
+                    receiver = _copied(before)
+                course = self._course(receiver, now, creation, told, choices)
+                outcome = course.run(*cases)
+                untried.extend(_others(choices, course.options))
+                if outcome not in outcomes:
+                    outcomes.append(outcome)
+                    self._states.append(receiver)
+        return outcomes
 
     def follow(self, choice: int) -> None:
         """Take on the state after one of the outcomes that `judge` returned last."""
-        if choice:
-            assert self._alternative is not None
-            self._receiver = self._alternative
+        self._receiver = self._states[choice]
 
-    def _judge(
+    def _course(
         self,
         receiver: Receiver,
-        cases: Sequence[Sequence[Step]],
         now: int,
         creation: int,
         told: Sequence[Item],
-    ) -> Expectation:
+        choices: Sequence[int],
+    ) -> Course:
         sockets = {family: DgramReceiver(receiver) for family in (4, 6)}
         for family, sessions in self._sealed.items():
             for session, sealed in sorted(sessions.items(), key=lambda entry: entry[1]):
                 sockets[family].sent(session, sealed)
-        return Course(receiver, sockets, now, now - creation, told).run(*cases)
+        return Course(receiver, sockets, now, now - creation, told, choices)
 
     def open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit in time falls between the bounds, so that outcomes may differ."""
@@ -149,6 +161,13 @@ class Shadow:
                 if sealed is not None and judged.holds(sealed + window):
                     return True
         return False
+
+
+def _others(choices: tuple[int, ...], options: Sequence[int]) -> Iterator[tuple[int, ...]]:
+    """The choices that differ from some, and the firsts after them, at one place behind them."""
+    for at in range(len(choices), len(options)):
+        firsts = (0,) * (at - len(choices))
+        yield from ((*choices, *firsts, other) for other in range(1, options[at]))
 
 
 def _copied(receiver: Receiver) -> Receiver:

@@ -95,8 +95,10 @@ static void splice_in(int fd, const struct api *api, size_t size)
 		api_result(API_SPLICE_IN, -1, 0);
 		return;
 	}
-	if (write(ends[1], api_arena, size) == (ssize_t)size)
+	if (write(ends[1], api_arena, size) == (ssize_t)size) {
+		shortage_begin();
 		n = splice(ends[0], NULL, fd, NULL, size, be32toh(api->flags));
+	}
 	error = errno;
 	close(ends[0]);
 	close(ends[1]);
@@ -110,8 +112,10 @@ static void send_file(int fd, size_t size)
 	ssize_t n = -1;
 
 	if (file >= 0 && write(file, api_arena, size) == (ssize_t)size &&
-	    !lseek(file, 0, SEEK_SET))
+	    !lseek(file, 0, SEEK_SET)) {
+		shortage_begin();
 		n = sendfile(fd, file, NULL, size);
+	}
 	error = errno;
 	close(file);
 	errno = error;

@@ -48,6 +48,7 @@ enum op {
 	OP_CLOSE = 10,
 	OP_LOOK = 11, /* no more than before every other one */
 	OP_API = 12,  /* data is struct api; family 0 is that connection, 4 and 6 datagrams */
+	OP_SHORTAGE = 13, /* the allocation of the next call that value says fails */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
@@ -131,6 +132,23 @@ static uint64_t now(void)
 	return ts.tv_sec * 1000000000ull + ts.tv_nsec;
 }
 
+/* A call that was to run out of memory, before what comes of it; the item to be completed. */
+static struct item *short_item(int op)
+{
+	if (!shortage_wanted())
+		return NULL;
+	add_item(KIND_SHORTAGE, op, 0, 0, 0);
+	return n_items <= MAX_ITEMS ? &items[n_items - 1] : NULL;
+}
+
+static void short_end(struct item *item)
+{
+	int fired = shortage_end();
+
+	if (item)
+		item->length = htobe32(fired);
+}
+
 void add_item(int kind, int family, int error, uint32_t length, uint32_t crc)
 {
 	if (n_items < MAX_ITEMS)
@@ -193,6 +211,7 @@ static int accept_kept(int v6)
 {
 	if (kept >= 0)
 		return EBUSY;
+	shortage_begin();
 	kept = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK);
 	return kept < 0 ? errno : 0;
 }
@@ -200,6 +219,7 @@ static int accept_kept(int v6)
 /* A call on the connection that is kept. */
 static void call(const struct request *request, size_t length)
 {
+	struct item *item = short_item(request->op);
 	int error = 0;
 
 	if (request->op == OP_ACCEPT) {
@@ -207,10 +227,15 @@ static void call(const struct request *request, size_t length)
 	} else if (kept < 0) {
 		error = EBADF;
 	} else {
+		/* What is looked at then is what is to fail. */
+		if (request->op == OP_LOOK)
+			shortage_begin();
 		look(kept);
+		shortage_begin();
 		switch (request->op) {
 		case OP_RECEIVE:
 			read_stream(kept, KIND_CALL, OP_RECEIVE);
+			short_end(item);
 			return;
 		case OP_TRANSMIT:
 			if (send(kept, request->data, length, MSG_NOSIGNAL) < 0)
@@ -225,10 +250,11 @@ static void call(const struct request *request, size_t length)
 			break;
 		}
 	}
+	short_end(item);
 	add_item(KIND_CALL, request->op, error, 0, 0);
 }
 
-static void api(struct request *request, size_t length)
+static void run_api(struct request *request, size_t length)
 {
 	struct api *api = (void *)request->data;
 	const struct api_peer *peer = request->family ? &peers[request->family == 6] : NULL;
@@ -238,6 +264,8 @@ static void api(struct request *request, size_t length)
 		add_item(KIND_API, 0, EINVAL, 0, 0);
 		return;
 	}
+	if (api->call >= API_NETLINK) /* on no socket */
+		shortage_begin();
 	if (api_control(api, length - sizeof(*api)))
 		return;
 	if (fd < 0) {
@@ -246,7 +274,18 @@ static void api(struct request *request, size_t length)
 	}
 	if (fd == kept)
 		look(kept);
+	/* What these two send from is not what is to fail: they begin by themselves. */
+	if (api->call != API_SPLICE_IN && api->call != API_SENDFILE)
+		shortage_begin();
 	api_run(fd, peer, api, length);
+}
+
+static void api(struct request *request, size_t length)
+{
+	struct item *item = short_item(OP_API);
+
+	run_api(request, length);
+	short_end(item);
 }
 
 static void collect(void)
@@ -333,6 +372,9 @@ static void serve(int control)
 		break;
 	case OP_API:
 		api(request, data);
+		break;
+	case OP_SHORTAGE:
+		error = shortage_want(be64toh(request->value));
 		break;
 	case OP_SEND:
 		error = send_datagram(peer, request, data);

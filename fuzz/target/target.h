@@ -18,6 +18,7 @@ enum kind {
 	KIND_CALL = 3,
 	KIND_API = 4,	  /* family: enum api_call */
 	KIND_MESSAGE = 5, /* the same; of one message that such a call received or sent */
+	KIND_SHORTAGE = 6, /* before a call's; family: its enum op; length: it came to that */
 };
 
 enum api_call {
@@ -73,6 +74,15 @@ int write_file(char *data, size_t length);
 int read_file(const char *path, char *out, size_t *length);
 /* What an open file holds now. */
 size_t reread(int fd, char *out, size_t size);
+
+/*
+ * shortage.c: the next call's @nth allocation is to fail; between its beginning and its end it
+ * does, and the end tells whether it came to that.
+ */
+int shortage_want(unsigned int nth);
+int shortage_wanted(void);
+void shortage_begin(void);
+int shortage_end(void);
 
 /* holdings.c */
 int holdings(bool at_once, char *out, size_t *length);

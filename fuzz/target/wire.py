@@ -46,6 +46,9 @@ class Op(IntEnum):
     """Poll it, as is done before every other call."""
     API = 12
     """The data are a call (`fuzz/api.py`), the family is its socket."""
+    SHORTAGE = 13
+    """Have the allocation that the value says fail, from 1, in the next call of the others
+    before this one. An item of its kind then comes before the call's."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
     never seen before. All follow on the control channel if any is new, or the value is not 0."""
@@ -66,6 +69,7 @@ CALLS = {
     Action.CLOSE: Op.CLOSE,
     Action.LOOK: Op.LOOK,
     Action.API: Op.API,
+    Action.SHORTAGE: Op.SHORTAGE,
 }
 """The steps that are a call of the application."""
 
@@ -80,6 +84,12 @@ class Kind(IntEnum):
     """What a call of an API step returned; there is one for each."""
     MESSAGE = 5
     """One message that such a call received or sent."""
+    SHORTAGE = 6
+    """Whether a call, whose item comes next, met the failure that was asked for (length 1)."""
+
+
+TOLD = frozenset({Kind.CALL, Kind.API, Kind.SHORTAGE})
+"""What the model is told, as it may be up to the kernel."""
 
 
 class Item(NamedTuple):
@@ -87,7 +97,7 @@ class Item(NamedTuple):
 
     Attributes:
         kind: datagram, stream or call.
-        family: 4 or 6; of a call, its `Op`; of a call of an API step, its `Call`.
+        family: 4 or 6; of a call or a shortage, its `Op`; of a call of an API step, its `Call`.
         error: errno of the last recv, or of the call; 0 for a datagram and for a stream's end
             of file, EAGAIN for a stream that has not ended.
         length: bytes of plaintext; what a call of an API step returned.

@@ -48,7 +48,7 @@ def _keyless(one: Exchange) -> bool:
 
 
 def _in_c(course: Course) -> bool:
-    unknown = (Action.REFLECT, Action.API, Action.RESTORE)
+    unknown = (Action.REFLECT, Action.API, Action.RESTORE, Action.SHORTAGE)
     return all(act.step.action not in unknown for act in course.acts)
 
 
