@@ -131,6 +131,7 @@ class Lab:
         """
         self._keeper = keeper
         self._gcov = gcov
+        self.hoards = not kernel.lacks(["CONFIG_REF_TRACKER"])
         self.keybox = KeyBox.load(keybox)
         self.guest = TargetGuest(
             kernel,
@@ -151,7 +152,7 @@ class Lab:
             kept=True,
         )
         self._host = Host(self.guest.frames, HOST, GUEST, self.guest.alive)
-        self._player = Player(self._host, self.keybox, kernel.slowdown)
+        self._player = Player(self._host, self.keybox)
         self._client = self._player.client
         self._tables = tables
         self.reports = ReportWatch(self.guest.console)

@@ -12,7 +12,7 @@ from fuzz.api import SENDING
 from fuzz.net.connection import Connection
 from fuzz.net.dialler import Dialler
 from fuzz.net.host import Host
-from fuzz.net.tcp import MSS
+from fuzz.net.tcp import MSS, TcpFlag
 from fuzz.oracles.control import SYSCTL
 from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
@@ -27,9 +27,14 @@ from nst_scapy.verdict import Verdict
 
 ANSWER_SECONDS = 30.0
 """How long the target may take to answer; a translated guest on a busy host is slow."""
+_OPEN_WINDOW = 1 << 15
+"""Bytes; more than any case has the guest send without being read."""
 _FIRST_PORT, _LAST_PORT = 10000, 60000
 _END_SECONDS = 0.05
 """How much later than its reply the last segments of a busy guest may come."""
+_SURE_SECONDS = 2.0
+"""The same if there is no doubt that they come: TCP holds small ones back while the device is
+busy with those before."""
 _SHORT_SECONDS = 10.0
 """The same of one that may have had no memory to send: it tries again after a time that
 depends on how late our last answer was."""
@@ -49,9 +54,8 @@ class Player:
         taint: the kernel's, in the last reply.
     """
 
-    def __init__(self, host: Host, keybox: KeyBox, slowdown: float = 1.0) -> None:
-        """`keybox` is what the guest came up with; `slowdown` is its kernel's."""
-        self._end_seconds = _END_SECONDS * slowdown
+    def __init__(self, host: Host, keybox: KeyBox) -> None:
+        """`keybox` is what the guest came up with."""
         self.client = TargetClient(host)
         self.settings: dict[str, int] = {}
         self.taint = 0
@@ -174,13 +178,14 @@ class Player:
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
         short = any(step.action is Action.SHORTAGE for step in steps)
+        patience = _SURE_SECONDS if _surely_ends(steps) else _END_SECONDS
         resets: list[bytes] = []
         since = time.monotonic()
         for connection, token in zip(opened, tokens, strict=True):
             if sends or short:
                 connection.drain(_SHORT_SECONDS if short else _DRAIN_SECONDS)
                 since = time.monotonic()
-            connection.await_end(max(0.0, since + self._end_seconds - time.monotonic()))
+            connection.await_end(max(0.0, since + patience - time.monotonic()))
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)
@@ -199,6 +204,15 @@ class Player:
         while datagram := self._host.take_datagram(destination_port=DEFAULT_PORT):
             came[datagram.family].append(datagram.payload)
         return [sealed_datagram(one, boxes=boxes, now=now) for one in (*came[4], *came[6])]
+
+
+def _surely_ends(steps: Sequence[Step]) -> bool:
+    """Whether the guest tells the end of each connection when its application closes it: we
+    neither reset it nor leave it no window."""
+    loose = [Loose.of(step) for step in steps if step.action is Action.TCP]
+    return not any(
+        one.flags & (TcpFlag.RST | TcpFlag.SYN) or one.window < _OPEN_WINDOW for one in loose
+    )
 
 
 def _sent_on(connection: Connection, step: Step) -> list[bytes]:

@@ -76,13 +76,15 @@ class Holdings:
         return cls(counts)
 
 
-def leak_in(readings: Sequence[Holdings]) -> Leak | None:
+def leak_in(readings: Sequence[Holdings], *, hoards: bool = False) -> Leak | None:
     """What grew from each of the last readings to the next; the most if there are several.
 
-    What is made once, however late, shows between two of them at most.
+    What is made once, however late, shows between two of them at most. A kernel that `hoards`
+    keeps some of what was freed, to find who uses it: there one more reading has to show it.
     """
-    last = readings[-_REPEATED - 1 :]
-    if len(last) <= _REPEATED:
+    repeated = _REPEATED + hoards
+    last = readings[-repeated - 1 :]
+    if len(last) <= repeated:
         return None
     # Sizes tell less than objects do.
     return max(

@@ -179,11 +179,11 @@ class LeakOracle(Oracle):
             return None
         self._quick = quick
         self._readings.append(self._reading())
-        if leak_in(self._readings) is None:
+        if leak_in(self._readings, hoards=self._lab.hoards) is None:
             return None
         time.sleep(_LATE_SECONDS)
         self._readings[-1] = self._reading()
-        leak = leak_in(self._readings)
+        leak = leak_in(self._readings, hoards=self._lab.hoards)
         if leak is None:
             return None
         more = " and ".join(map(str, leak.grown))

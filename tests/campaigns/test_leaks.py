@@ -71,3 +71,12 @@ def test_replay_tables_are_not_a_leak(text: str, counts: dict[str, int]) -> None
 def test_a_line_that_is_no_number_is_refused() -> None:
     with pytest.raises(ValueError, match="invalid literal"):
         Holdings.parse("sockets many\n", COUNTERS)
+
+
+def test_a_kernel_that_keeps_what_was_freed_has_to_show_it_once_more() -> None:
+    kept = readings("kmalloc-64", 0, 83, 112, 113)
+    assert leak_in(kept[:3]) == Leak("kmalloc-64", (83, 29))
+    assert leak_in(kept[:3], hoards=True) is None
+    assert leak_in(kept, hoards=True) is None
+    leaks = readings("kmalloc-64", 0, BATCH, 2 * BATCH, 3 * BATCH)
+    assert leak_in(leaks, hoards=True) == Leak("kmalloc-64", (BATCH, BATCH, BATCH))
