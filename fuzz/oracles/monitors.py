@@ -119,7 +119,9 @@ class LivenessOracle(Oracle):
 
     def _silence(self) -> str:
         """What to call it that nothing answers."""
-        said = len(self._lab.guest.console) > self._lab.guest.boot_line
+        guest = self._lab.guest
+        # What came up as it was saved has said its part before.
+        said = guest.saved or len(guest.console) > guest.boot_line
         return outside.LOST_CONNECTION if said else outside.NO_OUTPUT
 
 
