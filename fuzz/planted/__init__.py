@@ -31,7 +31,7 @@ class PlantedBug:
         new: what stands there instead.
         noinline: function to keep as one of its own, so that it has a name on the stack;
             empty if none.
-        title: what a stock kernel's report is called; empty if it makes none.
+        title: what a stock kernel's report is called, or its silence; empty if it makes neither.
     """
 
     name: str
