@@ -18,6 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 
 from fuzz.coverage.lines import CoverageError, Lines, merged, parse, run_gcov
+from fuzz.coverage.statements import unconditional
 from fuzz.guest import debian
 from fuzz.guest.errors import SetupError
 from fuzz.guest.kernel import Kernel
@@ -108,7 +109,13 @@ def read(runs: Sequence[Path]) -> Measured:
             campaigns.setdefault(campaign, []).append(lines)
     if not campaigns:
         raise CoverageError(f"{', '.join(map(str, runs))}: no guest has told its coverage")
-    return Measured({name: merged(parts) for name, parts in campaigns.items()}, source)
+    found = {name: merged(parts) for name, parts in campaigns.items()}
+    unasked = {name: unconditional(text) for name, text in source.items()}
+    for lines in found.values():
+        for name, one in lines.items():
+            for number in one.lines.keys() & unasked.get(name, frozenset()):
+                one.lines[number].asks_nothing()
+    return Measured(found, source)
 
 
 def _boots(folder: Path, build: Path) -> Iterator[tuple[str, Lines]]:

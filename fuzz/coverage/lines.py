@@ -26,11 +26,17 @@ class Line:
         count: how often it ran.
         branches: how often each way on from it was taken, in the compiler's order.
         function: that it is in; empty if it is in several, by inlining.
+        made: as `branches`, of a statement that asks nothing (`fuzz/coverage/statements.py`).
     """
 
     count: int = 0
     branches: list[int] = field(default_factory=list)
     function: str = ""
+    made: list[int] = field(default_factory=list)
+
+    def asks_nothing(self) -> None:
+        """Its branches are none that its statement asks for."""
+        self.branches, self.made = [], self.branches
 
 
 @dataclass
@@ -48,7 +54,7 @@ class FileLines:
     def unreached(self) -> FileLines:
         """The same file, of which nothing has run."""
         lines = {
-            number: Line(0, [0] * len(line.branches), line.function)
+            number: Line(0, [0] * len(line.branches), line.function, [0] * len(line.made))
             for number, line in self.lines.items()
         }
         return FileLines(lines, dict.fromkeys(self.functions, 0))
@@ -58,13 +64,16 @@ class FileLines:
         for number, line in other.lines.items():
             known = self.lines.setdefault(number, Line(0, [], line.function))
             known.count += line.count
-            known.branches = [
-                a + b for a, b in zip_longest(known.branches, line.branches, fillvalue=0)
-            ]
+            known.branches = _sums(known.branches, line.branches)
+            known.made = _sums(known.made, line.made)
             if known.function != line.function:
                 known.function = ""
         for name, count in other.functions.items():
             self.functions[name] = self.functions.get(name, 0) + count
+
+
+def _sums(some: list[int], more: list[int]) -> list[int]:
+    return [a + b for a, b in zip_longest(some, more, fillvalue=0)]
 
 
 Lines = dict[str, FileLines]
@@ -104,6 +113,12 @@ def shares(files: Iterable[FileLines]) -> Shares:
         branches += [taken > 0 for line in one.lines.values() for taken in line.branches]
         functions += [count > 0 for count in one.functions.values()]
     return Shares(*(Share(sum(some), len(some)) for some in (lines, branches, functions)))
+
+
+def made(files: Iterable[FileLines]) -> Share:
+    """How many of the branches that no statement asks for were taken, of how many."""
+    taken = [count > 0 for one in files for line in one.lines.values() for count in line.made]
+    return Share(sum(taken), len(taken))
 
 
 def merged(parts: Iterable[Mapping[str, FileLines]]) -> Lines:

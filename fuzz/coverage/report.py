@@ -13,7 +13,7 @@ from rich.table import Table
 
 from fuzz.coverage.areas import RECEIVE
 from fuzz.coverage.kept import Measured
-from fuzz.coverage.lines import Lines, Share, Shares, shares
+from fuzz.coverage.lines import Lines, Share, Shares, made, shares
 from fuzz.coverage.unreached import Explained
 
 
@@ -95,6 +95,7 @@ class Report:
         total = self.total
         return {
             "receive": _json(shares(RECEIVE.of(total))),
+            "made": made(RECEIVE.of(total))._asdict(),
             "all": _json(shares(total.values())),
             "files": {
                 name: {
@@ -149,6 +150,12 @@ def show(report: Report, console: Console) -> None:
         )
     console.print()
     console.print(table)
+    hidden = made(RECEIVE.of(report.total))
+    console.print(
+        f"\nNot counted: {hidden.total} branches of {RECEIVE.title} that the compiler made of"
+        f" statements without a condition, {hidden.reached} of them taken",
+        highlight=False,
+    )
     if reasons := report.reasons():
         console.print(f"\n[bold]Not reached, for a reason:[/] {len(reasons)} lines")
         before = ""
