@@ -153,12 +153,16 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
         ],
         "never": [acts.NOTHING, acts.NOTHING, acts.NOTHING, acts.NOTHING],
     }  # fmt: skip
+    waiting = acts.api(sized(message, (64,), wait=_WAIT_MS), dgram=True)
     dgrams = {
         "dgram-peeks": [
             _of_dgram(message, 5, flags=_PEEK), _of_dgram(message, 100),
             _of_dgram(message, 5, flags=_TRUNC), _of_dgram(message, 100),
         ],
         "dgram-messages": [_of_dgram(many, 5, 64), _of_dgram(many, 64, 64, 64)],
+        "dgram-waits": [
+            _of_dgram(many, 64, 64, 64), waiting, _of_dgram(message, 64), waiting,
+        ],
         "dgram-others": [
             acts.api(Api(Call.INQ), dgram=True), _of_dgram(Call.SPLICE_OUT, 4096),
             acts.api(Api(Call.POLL), dgram=True), _of_dgram(Call.READERS, 64, 64),
