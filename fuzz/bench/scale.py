@@ -45,8 +45,8 @@ class Curve:
 
     @property
     def flat(self) -> bool:
-        """Whether the cost is not to grow at all."""
-        return self.should == "O(1)"
+        """Whether it is held to not growing at all: ours is, what a peer's does is told."""
+        return self.should == "O(1)" and self.subject == NST
 
 
 def _records(_point: int) -> int:
@@ -98,6 +98,7 @@ CURVES = (
         lambda sessions: (f"sysctl dgram_sessions_max {sessions}",),
     ),
     _connections("tcp"),
+    _connections(KTLS),
     _connections(NST),
     _lossy("tcp"),
     _lossy(KTLS),

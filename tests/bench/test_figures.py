@@ -124,6 +124,15 @@ def test_growth_is_of_the_last_point_to_the_first() -> None:
     assert not scale.flatness(points)
 
 
+@pytest.mark.parametrize("subject", ["tcp", kmod.KTLS, kmod.NST])
+def test_a_peers_curve_is_held_to_nothing(subject: str) -> None:
+    points = [
+        dataclasses.replace(COST, name=f"connections: {count}", subject=subject, value=value)
+        for count, value in ((1, 10.0), (10_000, 11.0))
+    ]
+    assert [curve.met for curve in scale.flatness(points)] == [False] * (subject == kmod.NST)
+
+
 def test_one_table_has_every_benchmark() -> None:
     ratio = measure.Result("seal", "AESGCM", 64, 0.6, 1.0, 2.0, (0.5, 0.4, 0.6))
     run = decode.DecodeResult("dgram", "text", 10, 2e5, 1e6, 1000)
