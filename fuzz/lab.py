@@ -73,9 +73,9 @@ class Execution:
     taken: Taken | None = None
 
 
-@dataclass(frozen=True)
+@dataclass
 class Flight:
-    """Cases that were sent whole, and whose last answer has not been waited for.
+    """Cases that were sent whole.
 
     Attributes:
         cases: the steps of each, complete.
@@ -83,6 +83,7 @@ class Flight:
         items: what was received so far.
         opened: its connections, not closed.
         request: the one that ends it.
+        reply: what it was answered, if that has been waited for.
     """
 
     cases: list[list[Step]]
@@ -90,6 +91,7 @@ class Flight:
     items: list[Item]
     opened: list[Connection]
     request: int
+    reply: Reply | None = None
 
 
 def _changed(steps: Sequence[Step]) -> bool:
@@ -108,7 +110,13 @@ class Lost(Exception):
 
 
 class Lab:
-    """A target guest, the user-space host at its other end, and the model beside it."""
+    """A target guest, the user-space host at its other end, and the model beside it.
+
+    Attributes:
+        overlaps: cases that share the guest may be sent before the ones before were judged.
+    """
+
+    overlaps = True
 
     def __init__(
         self,
@@ -323,7 +331,9 @@ class Lab:
         return ALONE if share < ALONE and self._shadow.near_limit(steps, moment) else share
 
     def launch(self, *scripts: bytes) -> Flight:
-        """Send cases, several only if their shares allow; `land` has to follow before the next.
+        """Send cases, several only if their shares allow.
+
+        `land` has to follow before the next, or `touch_down` if all of them share the guest.
 
         Raises:
             Lost: the guest or the target does not answer.
@@ -337,8 +347,22 @@ class Lab:
             raise Lost(str(error)) from None
         return Flight(cases, begun, items, opened, request)
 
-    def land(self, flight: Flight) -> Execution:
-        """Wait for what the cases do, and judge them.
+    def touch_down(self, flight: Flight) -> None:
+        """Wait for what the cases do. Others may be sent before `land` judges these.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
+        try:
+            flight.reply = self._player.answer(flight.request)
+        except _LOSSES as error:
+            raise Lost(str(error)) from None
+
+    def land(self, flight: Flight, *, followed: bool = False) -> Execution:
+        """Wait for what the cases do, if that is to be done, and judge them.
+
+        If they are `followed` by others, which are under way, nothing can be asked any more: a
+        difference that would be gone a moment later stays.
 
         Raises:
             Lost: the guest or the target does not answer.
@@ -347,7 +371,7 @@ class Lab:
         steps = [step for steps in flight.cases for step in steps]
         try:
             before = self._counters
-            reply = self._player.answer(flight.request)
+            reply = flight.reply or self._player.answer(flight.request)
             items += reply.items
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._player.end(opened, steps, reply.drained)
@@ -355,7 +379,7 @@ class Lab:
             expected = self._shadow.judge_all(flight.cases, moment, told)
             counters = self._note(reply)
             execution = self._judged(expected, steps, moment, before, counters, items, sent)
-            for pause in _SETTLE_SECONDS:
+            for pause in () if followed else _SETTLE_SECONDS:
                 if execution.difference is None:
                     break
                 # What the module does outside of the receive call may still be under way.

@@ -64,6 +64,7 @@ class EchoSubject:
     creation = 0
     crowded = False
     killed = False
+    overlaps = False
 
     def __init__(self, port: int, keybox: KeyBox) -> None:
         """`port` is the service's; `keybox` is of no use but there."""
@@ -94,7 +95,10 @@ class EchoSubject:
             raise self._lost(error) from None
         return Flight([], begun, [], [], 0)
 
-    def land(self, flight: Flight) -> Execution:
+    def touch_down(self, flight: Flight) -> None:
+        """Nothing to wait for that `land` does not wait for."""
+
+    def land(self, flight: Flight, *, followed: bool = False) -> Execution:
         """Wait for the answers, and hold them against what was sent."""
         same = True
         try:

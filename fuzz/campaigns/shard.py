@@ -49,12 +49,15 @@ class Subject(Source, Protocol):
     suites: frozenset[SuiteId]
     boots: int
 
+    overlaps: bool
+
     @property
     def crowded(self) -> bool: ...
     @property
     def killed(self) -> bool: ...
     def launch(self, *scripts: bytes) -> Flight: ...
-    def land(self, flight: Flight) -> Execution: ...
+    def touch_down(self, flight: Flight) -> None: ...
+    def land(self, flight: Flight, *, followed: bool = False) -> Execution: ...
     def restart(self) -> None: ...
 
 
@@ -109,13 +112,14 @@ class ShardRun:
         try:
             while True:
                 ready = self._next(flying)
+                followed = self._follow(flying, ready)
                 if flying is not None:
-                    self._land(flying)
+                    self._land(flying, followed=followed)
                     if self._upset(flying):
                         self._come_to_terms(flying, ready)
                         flying = None
                         continue
-                if ready is not None:
+                if ready is not None and not followed:
                     self._launch(ready)
                 if flying is not None:
                     self._write_down(flying)
@@ -143,6 +147,26 @@ class ShardRun:
 
     # A batch.
 
+    def _follow(self, flying: Batch | None, ready: Batch | None) -> bool:
+        """Send a batch before the one under way is judged, if both allow; tell whether it was.
+
+        All that comes of it if that one is not right ends in a fresh guest.
+        """
+        if flying is None or ready is None or flying.flight is None or not self._lab.overlaps:
+            return False
+        if len(flying.cases) == 1 or not (flying.shared and ready.shared):
+            return False
+        if any(oracle.asks(len(flying.cases)) for oracle in self._oracles):
+            return False
+        try:
+            self._lab.touch_down(flying.flight)
+        except Lost as error:
+            flying.current.lost = str(error)
+            flying.flight = None
+            return False
+        self._launch(ready)
+        return True
+
     def _launch(self, batch: Batch) -> None:
         numbers = self._store.begin_cases(
             self._campaign,
@@ -160,12 +184,12 @@ class ShardRun:
         except Lost as error:
             batch.current.lost = str(error)
 
-    def _land(self, batch: Batch) -> None:
+    def _land(self, batch: Batch, *, followed: bool) -> None:
         """Wait for what the cases do, and have the oracles look at it."""
         current = self._current = batch.current
         if batch.flight is not None:
             try:
-                current.execution = self._lab.land(batch.flight)
+                current.execution = self._lab.land(batch.flight, followed=followed)
             except Lost as error:
                 current.lost = str(error)
         if self._not_to_blame(batch):
@@ -196,6 +220,8 @@ class ShardRun:
         """Write a case down that was a finding, and have a guest for the next one."""
         finding = batch.current.finding
         if ready is not None:
+            if ready.current.number:  # it has been sent
+                self._store.forget_cases([case.number for case in ready.cases])
             self._upcoming.put_back(ready)
         if batch.current.lost and finding is None:
             # Somebody killed QEMU, and the case is not to blame, if it is not always there.

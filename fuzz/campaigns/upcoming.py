@@ -63,6 +63,11 @@ class Batch:
     def __post_init__(self) -> None:
         self.current = Current(self.cases[-1].planned.name, 0, cases=len(self.cases))
 
+    @property
+    def shared(self) -> bool:
+        """Whether none of its cases has to be alone."""
+        return all(case.share < ALONE for case in self.cases)
+
 
 class Upcoming:
     """What comes next in a shard.

@@ -68,6 +68,10 @@ class Oracle(BaseMonitor):  # type: ignore[misc]
         """What it finds."""
         raise NotImplementedError
 
+    def asks(self, cases: int) -> bool:
+        """Whether it will ask the guest something when so many more cases are judged."""
+        return False
+
     def conclude(self) -> Finding | None:
         """What it finds when there are no more cases.
 
@@ -147,6 +151,10 @@ class LeakOracle(Oracle):
         self._due = WARM_UP
         self._readings: list[Holdings] = []
         self._quick = Holdings({})
+
+    def asks(self, cases: int) -> bool:
+        """Whether a reading is due."""
+        return self._cases + cases >= self._due
 
     def judge(self, case: Current) -> Finding | None:
         """A finding at the end of a batch if it left behind as much as the one before."""

@@ -38,6 +38,7 @@ class KilledLab:
     suites = frozenset(SuiteId)
     creation = 1
     crowded = False
+    overlaps = True
 
     def __init__(self) -> None:
         self.boots = 1
@@ -56,7 +57,11 @@ class KilledLab:
     def launch(self, *scripts: bytes) -> tuple[bytes, ...]:
         return scripts
 
-    def land(self, flight: tuple[bytes, ...]) -> SimpleNamespace:
+    def touch_down(self, flight: tuple[bytes, ...]) -> None:
+        raise AssertionError("each of them is alone")
+
+    def land(self, flight: tuple[bytes, ...], *, followed: bool) -> SimpleNamespace:
+        assert not followed
         return DONE
 
     def restart(self) -> None:
@@ -76,6 +81,9 @@ class Asking:
             self.lab.asked_in_vain = True
             case.lost = "no answer"
             case.finding = Finding(FindingKind.HANG, "lost connection", "no answer")
+
+    def asks(self, cases: int) -> bool:
+        return False
 
     def conclude(self) -> None:
         return None
@@ -111,10 +119,12 @@ class Crowd:
     suites = frozenset(SuiteId)
     creation = 1
     crowded = killed = False
+    overlaps = True
 
     def __init__(self, wrong: Callable[[Sequence[bytes]], bool]) -> None:
         self.boots = 1
         self.batches: list[int] = []
+        self.under_way: list[tuple[bytes, ...]] = []
         self._wrong = wrong
 
     def now(self) -> int:
@@ -125,9 +135,17 @@ class Crowd:
 
     def launch(self, *scripts: bytes) -> tuple[bytes, ...]:
         self.batches.append(len(scripts))
+        self.under_way.append(scripts)
+        # One batch is judged while another is under way, and no third.
+        assert len(self.under_way) <= 2
         return scripts
 
-    def land(self, flight: tuple[bytes, ...]) -> SimpleNamespace:
+    def touch_down(self, flight: tuple[bytes, ...]) -> None:
+        assert self.under_way == [flight]
+
+    def land(self, flight: tuple[bytes, ...], *, followed: bool) -> SimpleNamespace:
+        assert self.under_way.pop(0) == flight
+        assert bool(self.under_way) == followed
         verdicts = [Counter({(Transport.DGRAM, Verdict.OK): len(script)}) for script in flight]
         return SimpleNamespace(
             seen=SimpleNamespace(verdicts=sum(verdicts, Counter())),
@@ -140,6 +158,7 @@ class Crowd:
 
     def restart(self) -> None:
         self.boots += 1
+        self.under_way.clear()
 
 
 def run_crowd(path: Path, lab: Crowd, cases: int) -> list[tuple[str, str, str, bytes]]:
@@ -171,7 +190,8 @@ def test_of_a_batch_the_case_is_found_that_is_wrong_alone(tmp_path: Path) -> Non
     found = run_crowd(tmp_path / "wrong", wrong, 30)
     assert [name for name, *_ in found] == [name for name, *_ in cases]
     assert [index for index, case in enumerate(found) if case[1] == "disagreement"] == [11]
-    assert wrong.batches == [8, 8, *[1] * 8, 8, 6]
+    # The third batch was under way when the second was judged, and was sent anew.
+    assert wrong.batches == [8, 8, 8, *[1] * 8, 8, 6]
     assert wrong.boots == 2
     with reading(tmp_path / "wrong") as store:
         (finding,) = store.findings()
