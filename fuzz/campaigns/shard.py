@@ -3,9 +3,9 @@
 
 Cases of which each goes its own way whatever the others do (`fuzz/together.py`) are sent in
 one batch, and judged together; all others are a batch of their own. While the guest works on
-a batch the next one is planned and rendered, and the one before written down. What a batch did
-is known, and found to be in order, before the next is sent. If it is not, its cases are taken
-back and sent again one by one, in a fresh guest, so that a finding has its case.
+a batch the next one is planned and rendered, and the one before judged and written down. If
+what a batch did is not in order, its cases are taken back and sent again one by one, in a fresh
+guest, so that a finding has its case.
 """
 
 from __future__ import annotations

@@ -141,7 +141,7 @@ def triage_command(logs: tuple[Path, ...], rounds: int, as_json: bool) -> None:
 @click.argument("targets", nargs=-1, type=click.Choice(_TARGETS))
 @click.option("--rounds", type=click.IntRange(1), default=5, show_default=True)
 @click.option(
-    "--cases", type=click.IntRange(1), default=400, show_default=True, help="In each round."
+    "--cases", type=click.IntRange(1), default=2000, show_default=True, help="In each round."
 )
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")

@@ -154,6 +154,8 @@ class LeakOracle(Oracle):
 
     def asks(self, cases: int) -> bool:
         """Whether a reading is due."""
+        if self._boot != self._lab.boots:
+            return cases >= WARM_UP
         return self._cases + cases >= self._due
 
     def judge(self, case: Current) -> Finding | None:

@@ -7,6 +7,7 @@ import pytest
 
 from fuzz.oracles.counters import Counters
 from fuzz.oracles.leaks import BATCH, Holdings, Leak, leak_in
+from fuzz.oracles.monitors import Current, LeakOracle
 from nst_scapy.verdict import Verdict
 
 COUNTERS = Counters.parse(
@@ -80,3 +81,51 @@ def test_a_kernel_that_keeps_what_was_freed_has_to_show_it_once_more() -> None:
     assert leak_in(kept, hoards=True) is None
     leaks = readings("kmalloc-64", 0, BATCH, 2 * BATCH, 3 * BATCH)
     assert leak_in(leaks, hoards=True) == Leak("kmalloc-64", (BATCH, BATCH, BATCH))
+
+
+class Guest:
+    """A guest that keeps some objects of every case, and some more until they are freed."""
+
+    boots = 1
+
+    def __init__(self, kept: int) -> None:
+        self.cases = 0
+        self.asked: list[tuple[int, bool]] = []
+        self._kept = kept
+
+    def holdings(self, *, at_once: bool = False) -> Holdings:
+        self.asked.append((self.cases, at_once))
+        return Holdings({"TCP": 100 + self.cases * self._kept + (7 if at_once else 0)})
+
+
+def findings(guest: Guest, cases: int, together: int = 1) -> list[tuple[int, str]]:
+    """After how many cases the oracle speaks, and what it says."""
+    current = Current("", 0, cases=together)
+    oracle = LeakOracle(lambda: current, guest)  # type: ignore[arg-type]
+    found = []
+    while guest.cases < cases:
+        due = oracle.asks(together)
+        asked = len(guest.asked)
+        guest.cases += together
+        finding = oracle.judge(current)
+        assert due == (len(guest.asked) > asked)
+        if finding is not None:
+            found.append((guest.cases, finding.detail))
+    return found
+
+
+def test_a_guest_is_asked_exactly_only_where_something_grew() -> None:
+    guest = Guest(kept=0)
+    assert findings(guest, 5000) == []
+    assert [cases for cases, at_once in guest.asked if at_once] == [
+        32, 160, 288, 544, 1056, 2080, 4128,
+    ]  # fmt: skip
+    assert [cases for cases, at_once in guest.asked if not at_once] == [32]
+
+
+@pytest.mark.parametrize(("together", "at"), [(1, 288), (24, 288), (20, 300)])
+def test_a_leak_is_found(monkeypatch: pytest.MonkeyPatch, together: int, at: int) -> None:
+    monkeypatch.setattr("fuzz.oracles.monitors._LATE_SECONDS", 0)
+    first, *_ = findings(Guest(kept=1), 600, together)
+    assert first[0] == at
+    assert first[1].startswith("TCP: 1")
