@@ -174,23 +174,26 @@ class Player:
         """End the connections; what the guest sealed on each, and then as datagrams."""
         boxes = [self._keybox]
         boxes += [keys_of(step, self._keybox) for step in steps if step.action is Action.KEYS]
-        tokens = [token_of(one) for one in connections(steps)]
+        courses = list(connections(steps))
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
         short = any(step.action is Action.SHORTAGE for step in steps)
-        patience = _SURE_SECONDS if _surely_ends(steps) else _END_SECONDS
         resets: list[bytes] = []
         since = time.monotonic()
-        for connection, token in zip(opened, tokens, strict=True):
+        for connection, course in zip(opened, courses, strict=True):
             if sends or short:
                 connection.drain(_SHORT_SECONDS if short else _DRAIN_SECONDS)
                 since = time.monotonic()
+            patience = _SURE_SECONDS if _surely_ends(course) else _END_SECONDS
             connection.await_end(max(0.0, since + patience - time.monotonic()))
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)
             found.append(
-                sealed(stream, ended=connection.ended, first_token=token, boxes=boxes, now=now)
+                sealed(
+                    stream, ended=connection.ended, first_token=token_of(course), boxes=boxes,
+                    now=now,
+                )  # fmt: skip
             )
             if not connection.reset:
                 resets.append(connection.rst())
@@ -207,7 +210,7 @@ class Player:
 
 
 def _surely_ends(steps: Sequence[Step]) -> bool:
-    """Whether the guest tells the end of each connection when its application closes it: we
+    """Whether the guest tells the end of a connection when its application closes it: we
     neither reset it nor leave it no window."""
     loose = [Loose.of(step) for step in steps if step.action is Action.TCP]
     return not any(

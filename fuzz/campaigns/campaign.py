@@ -24,6 +24,7 @@ class Campaign:
         requests: the grammar, for a key box and the suites that the guest provides.
         tables: sizes to give the replay tables.
         needs: options of a kernel's configuration without which it is of no use.
+        apart: each case is sent alone, as what becomes of it depends on those before.
     """
 
     name: str
@@ -32,3 +33,4 @@ class Campaign:
     requests: Callable[[KeyBox, Collection[SuiteId]], list[CaseRequest]]
     tables: TableSizes = AS_SHIPPED
     needs: tuple[str, ...] = ()
+    apart: bool = False

@@ -41,4 +41,5 @@ REPLAY = Campaign(
     (Verdict.OK, Verdict.TIMESTAMP, Verdict.SEQUENCE, Verdict.REPLAY),
     _requests,
     tables=TableSizes(dgram=_DGRAM, stream=_STREAM),
+    apart=True,
 )

@@ -35,7 +35,6 @@ from fuzz.oracles.monitors import Current, Oracle, oracles_of
 from fuzz.store import KEYBOX, Store
 from fuzz.triage import outside
 from nst_scapy.keybox import KeyBox
-from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
 _NOTE_SECONDS = 1.0
@@ -46,7 +45,6 @@ _AUTHENTICATED = frozenset({Verdict.OK, Verdict.PADDING})
 class Subject(Source, Protocol):
     """What cases are sent to; `Lab` says what its parts are."""
 
-    suites: frozenset[SuiteId]
     boots: int
 
     overlaps: bool
@@ -95,7 +93,7 @@ class ShardRun:
         self._killed: Planned | None = None
         self._suspect: tuple[Finding, int] | None = None
         self._upcoming = Upcoming(
-            campaign.requests(lab.keybox, lab.suites),
+            campaign,
             f"{seed}|{campaign.name}",
             (shard.number, shard.count),
             lab,

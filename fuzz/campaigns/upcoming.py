@@ -8,15 +8,16 @@ from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Protocol
 
+from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.plan import Plan, Planned
 from fuzz.campaigns.session import context_of
-from fuzz.campaigns.steps import CaseRequest
 from fuzz.campaigns.values import NOW, CaseValues, canonical
 from fuzz.finding import FindingKind
 from fuzz.lab import Flight
 from fuzz.oracles.monitors import Current
 from fuzz.together import ALONE
 from nst_scapy.keybox import KeyBox
+from nst_scapy.suite import SuiteId
 
 _PATIENCE = 3
 """Findings after which an element of the grammar is not mutated any more."""
@@ -29,6 +30,7 @@ class Source(Protocol):
     """What is asked about the guest; `fuzz.lab.Lab` says what its parts are."""
 
     keybox: KeyBox
+    suites: frozenset[SuiteId]
 
     @property
     def creation(self) -> int: ...
@@ -78,18 +80,20 @@ class Upcoming:
 
     def __init__(
         self,
-        requests: Sequence[CaseRequest],
+        campaign: Campaign,
         seed: str,
         part: tuple[int, int],
         source: Source,
         outcomes: Sequence[str],
     ) -> None:
         """`part` is as for `Plan`; `outcomes` are those of the cases that were run before."""
+        self._apart = campaign.apart
         self._seed = seed
         self._source = source
         self._kids = sorted(source.keybox)
         self._canonical = canonical(self._kids)
         self._constant: tuple[Planned, bytes] | None = None
+        requests = campaign.requests(source.keybox, source.suites)
         self._plan = Plan(requests, seed, self._canonical_bytes, part)
         self._blame: Counter[str] = Counter()
         self._again: deque[tuple[int, Planned]] = deque()
@@ -162,7 +166,8 @@ class Upcoming:
             script = self._constant[1]
         else:
             script = planned.request.render(context_of(planned, values))
-        share = ALONE if position in self._alone else self._source.share(script)
+        alone = self._apart or position in self._alone
+        share = ALONE if alone else self._source.share(script)
         return Case(position, planned, script, values[NOW], share)
 
     def _canonical_bytes(self, planned: Planned) -> bytes:

@@ -87,6 +87,7 @@ class Guest:
     """A guest that keeps some objects of every case, and some more until they are freed."""
 
     boots = 1
+    hoards = False
 
     def __init__(self, kept: int) -> None:
         self.cases = 0
