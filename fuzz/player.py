@@ -189,11 +189,9 @@ class Player:
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)
+            first = token_of(course)
             found.append(
-                sealed(
-                    stream, ended=connection.ended, first_token=token_of(course), boxes=boxes,
-                    now=now,
-                )  # fmt: skip
+                sealed(stream, ended=connection.ended, first_token=first, boxes=boxes, now=now)
             )
             if not connection.reset:
                 resets.append(connection.rst())
