@@ -65,7 +65,8 @@ def test_model_and_module_agree(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> 
 
 
 def test_they_agree_on_everything_else(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
-    others = [name for name in CAMPAIGNS if name not in RECORDS]
+    # Those that need more than Debian's kernel have tests of their own.
+    others = [name for name, one in CAMPAIGNS.items() if name not in RECORDS and not one.needs]
     code, summary = run(
         nst_fuzz, "run", *others, "--cases", "100", "--seed", "test", "--module", nst_ko,
         "--output", tmp_path / "run",
