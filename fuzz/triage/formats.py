@@ -109,9 +109,10 @@ FORMATS: tuple[Format, ...] = (
     _of("BUG:", r"BUG: workqueue leaked lock or atomic(?:.*\n){1,4}?.*last function: (?P<func>\w+)",
         "BUG: workqueue leaked lock or atomic in {func}", (), Stack.HEADER),
     # kernel/locking/lockdep.c, kernel/exit.c
-    _of("BUG:", r"BUG: .*still has locks held", "BUG: still has locks held in {frame}", (), _TRACE),
+    _of("BUG:", r"BUG: .*still has locks held(?:.*\n){1,40}?.*\+0x",
+        "BUG: still has locks held in {frame}", (), _TRACE),
     _of("BUG:", r"BUG: bad unlock balance detected", "BUG: bad unlock balance in {frame}"),
-    _of("BUG:", r"BUG: held lock freed", "BUG: held lock freed in {frame}", (), Stack.ORDER),
+    _of("BUG:", r"BUG: held lock freed(?:.*\n){1,40}?.*\+0x", "BUG: held lock freed in {frame}"),
     _of("BUG:", rf"BUG: lock held (?:when returning to user space|at task exit time){_HELD}",
         "BUG: lock held when returning to user space in {frame}", (), Stack.HEADER),
     _of("BUG:", r"BUG: Invalid wait context", "WARNING: locking bug in {frame}",
@@ -146,7 +147,11 @@ FORMATS: tuple[Format, ...] = (
         "BUG: {what} in {frame}"),
     _of("BUG:", r"BUG: (?P<what>recent printk recursion)", "BUG: {what}", (), _NONE),
     _of("BUG:", r"BUG:\s*$", "BUG: corrupted", (), _NONE, corrupted=True),
-    _of("BUG:", r"BUG: (?P<rest>.*)", "BUG: {rest}"),
+    # As with lockdep's below: the second half, which names the place, is not there.
+    _of("BUG:", r"BUG: (?P<rest>(?:Dentry .*still in use|lock held when returning|held lock freed|"
+        r".*still has locks held|workqueue leaked lock|KMSAN:).*)",
+        "BUG: {rest}", (), _NONE, corrupted=True),
+    _of("BUG:", r"BUG: (?P<rest>.*)", "BUG: {rest}", (), _NONE),
     # Until 4.10 functions in lockdep's headers count whatever they are.
     _of("INFO:", r"INFO: inconsistent lock state(?:.*\n){1,6}?"
         rf".*takes:(?:.*\n){{0,8}}?.*at: {_EXACT}",
@@ -232,8 +237,8 @@ FORMATS: tuple[Format, ...] = (
             (r"(?:\S+:\d+(?: at)? )?usb_submit_urb", "WARNING in {frame}/usb_submit_urb", _USB),
         )
     ),
-    _of("WARNING:", r"WARNING: (?:CPU: \d+ PID: \d+ )?at ", "WARNING in {frame}"),
-    _of("WARNING:", r"WARNING: CPU: \d+ ", "WARNING in {frame}"),
+    _of("WARNING:", r"WARNING: (?:CPU: \d+ PID: \d+ )?at (?:\S+:\d+ \S+[.+]|.*\+0x)",
+        "WARNING in {frame}"),
     _of("WARNING:", r"WARNING: (?:\[.*\] )?[\w./-]+\.(?:[chS]|rs):\d+ at ", "WARNING in {frame}"),
     # arch/x86/kernel/unwind_frame.c
     _of("WARNING:",
@@ -249,7 +254,7 @@ FORMATS: tuple[Format, ...] = (
     *(
         _of(start, pattern, title, alts, follows=True)
         for start, pattern, title, alts in (
-            ("general protection fault", r"general protection fault(?:[ ,:]|$)",
+            ("general protection fault", r"general protection fault.*:",
              "general protection fault in {frame}", BAD_ACCESS),
             ("stack segment", r"stack segment: ", "stack segment fault in {frame}", ()),
             ("divide error:", r"divide error: ", "divide error in {frame}", ()),
@@ -343,6 +348,15 @@ FORMATS: tuple[Format, ...] = (
              _OVERFLOW, Stack.DEEP, False),
             ("panic_on_warn set", "kernel panic: panic_on_warn set", (), Stack.ORDER, True),
             (r"(?P<rest>.*)", "kernel panic: {rest}", (), Stack.ORDER, False),
+        )
+    ),
+    # What is left of a line that ends early names the report.
+    *(
+        _of(start, rf"(?P<rest>{words}.*)", "{rest}", (), _NONE, follows=True)
+        for start, words in (
+            ("general protection fault", "general protection fault"),
+            ("Kernel panic", "Kernel panic"),
+            ("INFO:", r"INFO: (?:task .* blocked for|rcu\w* (?:self-)?detected)"),
         )
     ),
 )  # fmt: skip

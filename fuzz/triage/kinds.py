@@ -53,7 +53,7 @@ _TYPES: tuple[tuple[str, str], ...] = (
     (r"WARNING", "WARNING"),
     (r"BUG: stack guard page", ""),
     (r"kernel BUG|BUG: bad usercopy", "BUG"),
-    (r"general protection fault|kernel panic|divide error|stack segment fault|int3|PANIC:|"
+    (r"general protection fault in|kernel panic|divide error|stack segment fault|int3|PANIC:|"
      r"invalid opcode|Internal error|Unhandled fault|Alignment trap|kernel stack overflow|"
      r"BUG: Object already free|trusty:|VFS: (?:Busy|Close)|unregister_netdevice:", "DoS"),
     (r"unexpected kernel reboot", "REBOOT"),

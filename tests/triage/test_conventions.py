@@ -33,6 +33,8 @@ def first(text: str) -> Report:
         ("WARNING: held lock freed!", "WARNING"),
         ("WARNING: possible circular locking dependency detected", "WARNING"),
         ("trusty: panic: f", "DoS"),
+        ("general protection fault in f", "DoS"),
+        ("general protection fault, prob", ""),
     ],
 )
 def test_types(title: str, kind: str) -> None:
@@ -68,6 +70,25 @@ def test_a_header_without_what_names_the_place_is_its_own_title(line: str) -> No
     cut = first(line[:-4])
     assert cut.title == line[:-4]
     assert not cut.corrupted or line[:-4].endswith(("freed", "lock st"))
+
+
+@pytest.mark.parametrize(
+    ("line", "title", "half"),
+    [
+        ("BUG: prog/12 still has locks held!", "BUG: prog/NUM still has locks held!", True),
+        ("BUG: KMSAN: kernel-infoleak", "BUG: KMSAN: kernel-infoleak", True),
+        ("BUG: a new kind of report 12", "BUG: a new kind of report NUM", False),
+        ("general protection fault, probably for non-cano", "", False),
+        ("Kernel panic - not sync", "", False),
+        ("INFO: task prog:12 blocked for more", "INFO: task prog:NUM blocked for more", False),
+        ("WARNING: CPU: 0 PID: 1 at net/core/dev.c:1",
+         "WARNING: CPU: NUM PID: NUM at net/core/dev.c:LINE", False),
+    ],
+)  # fmt: skip
+def test_a_line_that_ends_early_is_its_own_title(line: str, title: str, half: bool) -> None:
+    report = first(f"{line}\nand then\n")
+    assert report.title == (title or line)
+    assert bool(report.corrupted) == half
 
 
 def test_races_are_named_as_the_kernel_names_them() -> None:
