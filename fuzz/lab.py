@@ -6,7 +6,7 @@ from __future__ import annotations
 import contextlib
 import time
 from collections.abc import Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -14,15 +14,16 @@ from typing import Self
 from fuzz.api import CONTROL
 from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
-from fuzz.coverage.guest import Probe, Taken
+from fuzz.coverage.guest import Probe
+from fuzz.flight import Execution, Flight
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.target import READY_SECONDS, TargetGuest
-from fuzz.net.connection import Connection, Refused
+from fuzz.net.connection import Refused
 from fuzz.net.ethernet import MTU
 from fuzz.net.host import Host
 from fuzz.oracles.clock import GuestClock, Interval
-from fuzz.oracles.compare import Difference, Observation, compare
+from fuzz.oracles.compare import Observation, compare
 from fuzz.oracles.console import ReportWatch
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
@@ -50,48 +51,6 @@ _SOON_NS = 1_000_000_000
 """A record that meets a limit of time within this is sent alone."""
 # The link breaks when QEMU ends.
 _LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
-
-
-@dataclass(frozen=True)
-class Execution:
-    """A case, or several together, that were carried out, and what became of them.
-
-    Attributes:
-        moment: bounds on when it was judged.
-        expected: the model's outcomes, the one that is followed first.
-        seen: what the module made of it.
-        difference: `None` if they agree.
-        strict: only one outcome was right.
-        taken: the edges of the module's code that it took, if anybody wants to know.
-    """
-
-    moment: Moment
-    expected: Expectation
-    seen: Observation
-    difference: Difference | None
-    strict: bool
-    taken: Taken | None = None
-
-
-@dataclass
-class Flight:
-    """Cases that were sent whole.
-
-    Attributes:
-        cases: the steps of each, complete.
-        begun: the guest's clock had reached this before, ns.
-        items: what was received so far.
-        opened: its connections, not closed.
-        request: the one that ends it.
-        reply: what it was answered, if that has been waited for.
-    """
-
-    cases: list[list[Step]]
-    begun: int
-    items: list[Item]
-    opened: list[Connection]
-    request: int
-    reply: Reply | None = None
 
 
 def _changed(steps: Sequence[Step]) -> bool:

@@ -38,7 +38,7 @@ CREATE TABLE cases (
     latest INTEGER,             -- and when it had been judged
     creation INTEGER NOT NULL,  -- when the guest's replay tables had been made
     expected TEXT,              -- the model's verdicts: 'dgram OK 2, dgram REPLAY 1'
-    counted TEXT,               -- the module's
+    counted TEXT,               -- the module's; of cases sent together each one's part of the sum
     authenticated INTEGER,      -- 1 if the module authenticated a record of it
     strict INTEGER,             -- 0 if the clock left two outcomes open
     outcome TEXT                -- 'agree' or a finding's kind; NULL if never known

@@ -18,7 +18,8 @@ from collections.abc import Callable, Collection, Iterator
 from fuzz.bench import stock
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.steps import CaseRequest
-from fuzz.lab import Execution, Flight, Lost
+from fuzz.flight import Execution, Flight
+from fuzz.lab import Lost
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.compare import Difference, Observation
 from fuzz.oracles.course import Expectation

@@ -28,9 +28,10 @@ from fuzz.corpus.keeper import Keeper
 from fuzz.corpus.run import keeper_of
 from fuzz.coverage import kept
 from fuzz.finding import Finding, FindingKind
+from fuzz.flight import Execution, Flight
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
-from fuzz.lab import Execution, Flight, Lab, Lost
+from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import Current, Oracle, oracles_of
 from fuzz.store import KEYBOX, Store
 from fuzz.triage import outside
@@ -46,7 +47,6 @@ class Subject(Source, Protocol):
     """What cases are sent to; `Lab` says what its parts are."""
 
     boots: int
-
     overlaps: bool
 
     @property
@@ -136,9 +136,9 @@ class ShardRun:
         return self._upcoming.batch(room, self._enough)
 
     def _enough(self) -> bool:
-        """Whether a limit was reached."""
+        """Whether a limit was reached, and nothing is suspected that is to be found first."""
         self.progress.seconds = self._seconds()
-        return self.progress.reached(self._limits)
+        return self._suspect is None and self.progress.reached(self._limits)
 
     def _seconds(self) -> float:
         return time.monotonic() - self._started - self._booting

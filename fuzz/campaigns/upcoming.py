@@ -13,7 +13,7 @@ from fuzz.campaigns.plan import Plan, Planned
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.values import NOW, CaseValues, canonical
 from fuzz.finding import FindingKind
-from fuzz.lab import Flight
+from fuzz.flight import Flight
 from fuzz.oracles.monitors import Current
 from fuzz.together import ALONE
 from nst_scapy.keybox import KeyBox

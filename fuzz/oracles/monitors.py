@@ -13,7 +13,8 @@ from typing import Any
 from boofuzz import BaseMonitor
 
 from fuzz.finding import Finding, FindingKind
-from fuzz.lab import Execution, Lab, Lost
+from fuzz.flight import Execution
+from fuzz.lab import Lab, Lost
 from fuzz.oracles import console
 from fuzz.oracles.leaks import BATCH, MOST, WARM_UP, Holdings, grown, leak_in
 from fuzz.triage import outside
