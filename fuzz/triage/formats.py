@@ -25,7 +25,7 @@ _FUNC = (
 # Where inlined callers are printed, they come first.
 _EXACT = rf"(?:\[<[0-9a-f]+>\] +)*(?P<func>{FUNCTION})\+0x[0-9a-f]+/0x[0-9a-f]+"
 _HELD = rf"(?:.*\n){{1,12}}?.*#\d+: .*at: {_EXACT}"
-# Since 6.19 the condition may come first: "WARNING: [a != b] lib/x.c:1 at f+0x1/0x2, CPU#1: ...".
+# In newer kernels the condition may come first: "WARNING: [a != b] lib/x.c:1 at f+0x1/0x2".
 _WARN_AT = r"WARNING: (?:CPU: \d+ PID: \d+ at |\[.*\] )?"
 # The two lines between the title of a KASAN report and the access differ by version.
 _SOON = r"(?:.*\n){1,8}?.*"
@@ -97,8 +97,8 @@ FORMATS: tuple[Format, ...] = (
         corrupted=True),
     # kernel/locking/spinlock_debug.c
     _of("BUG:", r"BUG: (?P<what>(?:spinlock|rwlock) (?:lockup suspected|already unlocked|"
-        r"(?:cpu |recursion )?recursion|bad magic|wrong owner|wrong CPU|uninitialized|"
-        r"trylock failure on UP|cpu-lockup))",
+        r"(?:cpu )?recursion|bad magic|wrong owner|wrong CPU|uninitialized|"
+        r"trylock failure on UP))",
         "BUG: {what} in {frame}",
         (), _TRACE, "spin_ _lock _unlock"),
     # kernel/watchdog.c, kernel/workqueue.c
