@@ -31,12 +31,14 @@ class Entry:
         lines: their texts, without indentation, one after another but for those that no code
             is made of.
         reason: one sentence.
+        rare: chance may reach them; it is no mistake if it does.
     """
 
     file: str
     function: str
     lines: tuple[str, ...]
     reason: str
+    rare: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,15 +75,17 @@ def load(path: Path | None = None) -> list[Entry]:
 
 def _entry(raw: object, where: str) -> Entry:
     wanted = {"file", "function", "lines", "reason"}
-    if not isinstance(raw, dict) or set(raw) != wanted:
-        raise CoverageError(f"{where}: wants {', '.join(sorted(wanted))} and nothing else")
+    if not isinstance(raw, dict) or set(raw) - {"rare"} != wanted:
+        raise CoverageError(f"{where}: wants {', '.join(sorted(wanted))} and nothing but rare else")
     lines = raw["lines"]
     texts = [raw["file"], raw["function"], raw["reason"]]
     if not isinstance(lines, list) or not lines or not all(isinstance(t, str) for t in lines):
         raise CoverageError(f"{where}: lines is no list of strings")
     if not all(isinstance(text, str) and text for text in texts):
         raise CoverageError(f"{where}: file, function and reason are strings, and not empty")
-    return Entry(texts[0], texts[1], tuple(lines), texts[2])
+    if not isinstance(rare := raw.get("rare", False), bool):
+        raise CoverageError(f"{where}: rare is neither true nor false")
+    return Entry(texts[0], texts[1], tuple(lines), texts[2], rare)
 
 
 def explain(
@@ -94,7 +98,7 @@ def explain(
         lines = measured[entry.file].lines if entry.file in measured else {}
         places = _places(entry, source.get(entry.file, ""), lines.keys())
         missed = [place for place in places if not any(lines[number].count for number in place)]
-        if not places or not missed:
+        if not places or not (missed or entry.rare):
             what = "it is reached" if places else "there is no such line"
             stale.append(f"{entry.file}: {entry.function}(): {entry.lines[0]!r}: {what}")
         for place in missed:

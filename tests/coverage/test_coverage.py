@@ -110,6 +110,11 @@ def test_a_stale_explanation_fails(run: Path, changed: dict[str, object], text: 
     assert text in report.shortcomings()[0]
 
 
+def test_what_chance_may_reach_is_not_stale(run: Path) -> None:
+    by_chance = {**vars(_ENTRY), "lines": ("return -value;",), "rare": True}
+    assert not _report(run, _ENTRY, unreached.Entry(**by_chance)).fails(check=True)
+
+
 def test_too_little_fails(run: Path) -> None:
     share = shares(_report(run).total.values()).lines
     assert share.reached == share.total - 1
