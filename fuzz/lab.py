@@ -29,7 +29,7 @@ from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.leaks import Holdings
 from fuzz.oracles.served import Sent
-from fuzz.oracles.shadow import Moment, Shadow, has_fragments, suites_of
+from fuzz.oracles.shadow import Moment, Shadow, passes_the_hook, suites_of
 from fuzz.player import ANSWER_SECONDS, Player
 from fuzz.script import Action, Step, api_of, patched, unpack
 from fuzz.stations import GUEST, HOST
@@ -376,7 +376,7 @@ class Lab:
         fragmented = any(
             step.action is Action.DATAGRAM and len(step.data) + _UDP_HEADER > MTU - 40
             for step in steps
-        ) or has_fragments(steps)
+        ) or passes_the_hook(steps)
         states = (self._model_states, self._module_states)
         differences = [
             compare(outcome, seen, fragmented=fragmented, before=states) for outcome in expected

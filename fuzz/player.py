@@ -33,8 +33,8 @@ _FIRST_PORT, _LAST_PORT = 10000, 60000
 _END_SECONDS = 0.05
 """How much later than its reply the last segments of a busy guest may come."""
 _SURE_SECONDS = 2.0
-"""The same if there is no doubt that they come: TCP holds small ones back while the device is
-busy with those before."""
+"""The same if there is no doubt that they come, once those before them are acknowledged: a
+guest that was not answered in time has fewer and fewer under way."""
 _SHORT_SECONDS = 10.0
 """The same of one that may have had no memory to send: it tries again after a time that
 depends on how late our last answer was."""
@@ -184,8 +184,10 @@ class Player:
             if sends or short:
                 connection.drain(_SHORT_SECONDS if short else _DRAIN_SECONDS)
                 since = time.monotonic()
-            patience = _SURE_SECONDS if _surely_ends(course) else _END_SECONDS
-            connection.await_end(max(0.0, since + patience - time.monotonic()))
+            connection.await_end(max(0.0, since + _END_SECONDS - time.monotonic()))
+            if not (connection.ended or connection.reset) and _surely_ends(course):
+                self._host.transmit([connection.confirm()])
+                connection.drain(_SURE_SECONDS)
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)

@@ -67,11 +67,13 @@ class Arrival:
 
     Attributes:
         fragmented: whether any packet so far was a fragment.
+        unmeasured: whether a datagram over IPv6 did not say how long it is (RFC 2675, section 4).
     """
 
     def __init__(self) -> None:
         self._waiting: dict[tuple[bytes, bytes], _Pieces] = {}
         self.fragmented = False
+        self.unmeasured = False
         self._doomed = False
 
     @property
@@ -85,7 +87,8 @@ class Arrival:
         found = self._ipv4(data) if family == 4 else self._ipv6(data)
         if found is None:
             return []
-        source, destination = struct.unpack_from(">HH", found)
+        source, destination, length = struct.unpack_from(">HHH", found)
+        self.unmeasured |= not length
         return [Arrived(found[_UDP_LEN:], not self._doomed, (source, destination))]
 
     def _ipv4(self, data: bytes) -> bytes | None:

@@ -101,6 +101,11 @@ class Connection:
         )
         return self._host.segment(segment, self.family, intact=intact)
 
+    def confirm(self) -> bytes:
+        """A frame that acknowledges what was received, where the peer expects our next byte."""
+        self._next = self._acknowledged
+        return self.ack()
+
     def rst(self) -> bytes:
         """A frame that aborts the connection, where the peer expects our next byte."""
         self._next = self._acknowledged

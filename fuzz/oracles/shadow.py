@@ -222,13 +222,14 @@ def token_of(connection: Sequence[Step]) -> bytes:
     return _beginning(connection[1:])[TOKEN_OFFSET : TOKEN_OFFSET + TOKEN_LEN]
 
 
-def has_fragments(steps: Iterable[Step]) -> bool:
-    """Whether any of the packets given as such is a fragment."""
+def passes_the_hook(steps: Iterable[Step]) -> bool:
+    """Whether any of the packets given as such is one that the LOCAL_IN check leaves alone: a
+    fragment, or a datagram that does not say how long it is."""
     arrival = Arrival()
     for step in steps:
         if step.action is Action.PACKET:
             arrival.packet(step.argument, step.data)
-    return arrival.fragmented
+    return arrival.fragmented or arrival.unmeasured
 
 
 def suites_of(text: str) -> frozenset[SuiteId]:

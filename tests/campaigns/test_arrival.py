@@ -115,3 +115,17 @@ HOOK_ONLY = [Arrived(PAYLOAD, False, PORTS)]
 def test_layouts(family: int, name: str, arrives: list[Arrived]) -> None:
     """The same as Debian's kernels make of them, which the campaign dgram-ip sees."""
     assert laid_out(family, name) == arrives
+
+
+@pytest.mark.parametrize("layout", ["UDP length 0, checksum right", "whole"])
+def test_a_datagram_that_does_not_say_how_long_it_is_is_told(layout: str) -> None:
+    source, destination = HOST.ip(6), GUEST.ip(6)
+    bare = Bare(source, destination, 7, udp.segment(source, destination, 1, 2, PAYLOAD))
+    made = {one.name: one for one in LAYOUTS[6]}
+    packets = (
+        made[layout].make(bare, random.Random(1)) if layout in made else [bare.packet(bare.segment)]
+    )
+    arrival = Arrival()
+    for packet in packets:
+        assert arrival.packet(6, packet) == WHOLE
+    assert arrival.unmeasured == (layout in made)

@@ -209,6 +209,9 @@ def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
         b"reply", True, False,
     )  # fmt: skip
     assert Ether(connection.ack())[TCP].ack == 507
+    # The peer has acknowledged nothing since its answer, whatever was made meanwhile.
+    confirmed = Ether(connection.confirm())[TCP]
+    assert (confirmed.seq, confirmed.ack) == (0, 507)
 
 
 def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
