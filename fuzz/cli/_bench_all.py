@@ -45,7 +45,7 @@ _TRIAGE_ROUNDS = 3
 def command(kernel_name: str, logs: tuple[Path, ...], as_json: bool) -> None:
     """Run every benchmark, and print all that has a peer or a limit in one table.
 
-    Takes some fifteen minutes on a quiet machine. For details there are `bench python`, `bench
+    Takes some ten minutes on a quiet machine. For details there are `bench python`, `bench
     fuzz`, `bench triage` and `bench kmod`.
 
     Exit status: 0 if every limit is kept, 1 if one is not.
