@@ -202,6 +202,7 @@ static bool nst_stream_open_pages(struct nst_sock *ns, struct nst_queued *queued
 {
 	struct nst_keys *keys = ns->stream.rx.keys;
 	struct nst_pages pages;
+	size_t zeroed;
 	bool opened;
 
 	if (!nst_queue_pieces(ns->sk, queued, keys) ||
@@ -213,8 +214,9 @@ static bool nst_stream_open_pages(struct nst_sock *ns, struct nst_queued *queued
 		return true;
 	/* What did not verify has been written there: nobody is to find it. */
 	iov_iter_revert(reader->iter, queued->len);
-	iov_iter_zero(queued->len, reader->iter);
-	iov_iter_revert(reader->iter, queued->len);
+	/* Less than all if the reader's memory went meanwhile. */
+	zeroed = iov_iter_zero(queued->len, reader->iter);
+	iov_iter_revert(reader->iter, zeroed);
 	return false;
 }
 
