@@ -37,21 +37,17 @@ _LAYOUT = (("a", 0, "payload"), ("a", 1, "long"), ("b", 0, "long"), ("b", 1, "pa
 """Records with their epochs, counters and payloads: small and large, and keys to be derived."""
 
 
-def _receive(call: Call, *sizes: int) -> Act:
-    return acts.api(sized(call, sizes))
-
-
-def _send(call: Call, *sizes: int) -> Act:
-    return acts.api(sized(call, sizes))
+def _sized(call: Call, *sizes: int, dgram: bool = False) -> Act:
+    return acts.api(sized(call, sizes), dgram=dgram)
 
 
 _RECEIVES = (
-    acts.RECEIVE, _receive(Call.RECVMSG, 65536), _receive(Call.RECVMSG, 100, 40_000),
-    _receive(Call.RECVMSG, 7), _receive(Call.READV, *(4096,) * 8), acts.LOOK,
+    acts.RECEIVE, _sized(Call.RECVMSG, 65536), _sized(Call.RECVMSG, 100, 40_000),
+    _sized(Call.RECVMSG, 7), _sized(Call.READV, *(4096,) * 8), acts.LOOK,
 )  # fmt: skip
 _SENDS = (
-    acts.SEND, _send(Call.SENDMSG, 3000), _send(Call.SENDMSG, 2 * MAX_STREAM_PAYLOAD + 1),
-    _send(Call.WRITEV, *(1000,) * 5), _send(Call.SPLICE_IN, 5000), _send(Call.SENDFILE, 30_000),
+    acts.SEND, _sized(Call.SENDMSG, 3000), _sized(Call.SENDMSG, 2 * MAX_STREAM_PAYLOAD + 1),
+    _sized(Call.WRITEV, *(1000,) * 5), _sized(Call.SPLICE_IN, 5000), _sized(Call.SENDFILE, 30_000),
 )  # fmt: skip
 _ENDS = (acts.SHUT_WRITING, acts.SHUT_BOTH, acts.CLOSE)
 
@@ -125,9 +121,10 @@ def _dgrams(keybox: KeyBox, suite: SuiteId) -> Scene:
         for at, (epoch, counter) in enumerate((("a", 0), ("a", 1), ("b", 0)))
     ]  # fmt: skip
     receives = [
-        acts.api(sized(Call.RECVMSG, (size,)), dgram=True) for size in (65536, 10)
-    ] + [acts.api(sized(Call.READV, (20, 2000)), dgram=True)]  # fmt: skip
-    sends = [acts.api(sized(Call.SENDMSG, (size,)), dgram=True) for size in (100, 1400, 30_000)]
+        _sized(Call.RECVMSG, 65536, dgram=True), _sized(Call.RECVMSG, 10, dgram=True),
+        _sized(Call.READV, 20, 2000, dgram=True),
+    ]  # fmt: skip
+    sends = [_sized(Call.SENDMSG, size, dgram=True) for size in (100, 1400, 30_000)]
     parts = [_short("receive0", *receives), _short("receive1", *receives), _short("send", *sends)]
     again = Play("again", sends[0], ())
     return Scene("udp", [*records[:2], parts[0], records[2], *parts[1:], again], dgram=True)

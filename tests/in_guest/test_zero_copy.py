@@ -19,6 +19,7 @@ from nst_scapy.header import HEADER_LEN
 from nst_scapy.keybox import KeyBox
 from tests.in_guest.counters import Counted
 from tests.in_guest.sockets import (
+    LIBC,
     fails_with,
     nst_pair,
     readable,
@@ -29,7 +30,6 @@ from tests.in_guest.sockets import (
 
 LARGE = 16384
 """The most that a record holds; what is over 512 bytes goes the way that is tested here."""
-LIBC = ctypes.CDLL(None, use_errno=True)
 
 
 def noise(size: int) -> bytes:
