@@ -2,8 +2,9 @@
 """What the calls of API steps return that do not send, according to recvmsg(2) and its like.
 
 A call that receives is told with the CRC-32 of all its buffers and of the guards before,
-between and after them, so that a byte in the wrong place shows. A call whose flags rule
-it out fails whatever the socket's state.
+between and after them, so that a byte in the wrong place shows. Behind what is returned may be
+what the module had to clear: a record that it opened there, and that did not verify. A call
+whose flags rule it out fails whatever the socket's state.
 """
 
 from __future__ import annotations
@@ -12,8 +13,9 @@ import errno
 import socket
 import struct
 import zlib
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
+from itertools import accumulate, zip_longest
 
 from fuzz.api import Api, Call
 from fuzz.oracles.served import Served
@@ -31,7 +33,9 @@ SO_PEEK_OFF = 42
 _GUARD = b"\xa5" * 8
 _PIPE_BYTES = 65536
 _ADDRESS_BYTES = {4: 16, 6: 28}
-Take = Callable[[int], tuple[int, bytes]]
+Take = Callable[[int], tuple[int, bytes, int]]
+"""Of how many bytes a message has room for: the error, what is received, and how much behind that
+may have been cleared."""
 
 
 @dataclass
@@ -56,8 +60,8 @@ def known_flags(api: Api, told: Item | None) -> Api:
     return api._replace(flags=api.flags & ~MSG_CMSG_COMPAT)
 
 
-def on_stream(served: Served, api: Api) -> list[Item]:
-    """What a call on a connection returns, if it does not send."""
+def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
+    """What a call on a connection returns, if it does not send; `told` is what the module says."""
     match api.call:
         case Call.INQ:
             return [Item(Kind.API, api.call, 0, served.waiting(), 0)]
@@ -68,26 +72,43 @@ def on_stream(served: Served, api: Api) -> list[Item]:
             return [Item(Kind.API, api.call, error, len(plaintext), _sum(plaintext))]
     if error := _refused(api, oob=True):
         return _failed(api, error)
-    peek = bool(_flags(api) & MSG_PEEK)
+    peek, discards = bool(_flags(api) & MSG_PEEK), bool(_flags(api) & MSG_TRUNC)
+    in_place = not (peek or discards or api.call is Call.SPLICE_OUT)
 
-    def take(size: int) -> tuple[int, bytes]:
-        return served.take(size, peek=peek)
+    def take(size: int) -> tuple[int, bytes, int]:
+        error, data = served.take(size, peek=peek, in_place=in_place)
+        return error, data, served.cleared
 
     if api.call is Call.RECVMMSG:
-        return _messages(api, take, copies=not _flags(api) & MSG_TRUNC)
+        return _messages(api, take, told, copies=not discards)
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
-    error, data = take(_total(api))
-    return received(api, error, data)
+    error, data, cleared = take(_total(api))
+    return received(api, error, data, told, [bytes(cleared)])
 
 
-def received(api: Api, error: int, data: bytes) -> list[Item]:
-    """What a call on a connection tells that got these bytes, or an error."""
+def received(
+    api: Api, error: int, data: bytes, told: Item | None = None, behind: Iterable[bytes] = ()
+) -> list[Item]:
+    """What a call on a connection tells that got these bytes, or an error.
+
+    Behind them nothing was written, or any of `behind`, if the module tells so.
+    """
     copied = b"" if _flags(api) & MSG_TRUNC else data
     items = [_received(api, error, len(data), copied)]
+    if told is not None and told.crc != items[0].crc:
+        others = (_received(api, error, len(data), copied + more) for more in behind)
+        items = [next((other for other in others if other == told), items[0])]
     if api.call is Call.RECVMSG and not error:
         items.append(Item(Kind.MESSAGE, api.call, 0, _flags(api) & MSG_CMSG_CLOEXEC, 0))
     return items
+
+
+def partly(api: Api, start: int, data: bytes) -> Iterator[bytes]:
+    """The beginnings of data that end with one of the call's buffers, from `start` in them on."""
+    for end in accumulate(api.sizes):
+        if start < end < start + len(data):
+            yield data[: end - start]
 
 
 def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
@@ -106,16 +127,16 @@ def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
         return _failed(api, error)
     peek = bool(_flags(api) & MSG_PEEK)
 
-    def take(size: int) -> tuple[int, bytes]:  # noqa: ARG001
+    def take(size: int) -> tuple[int, bytes, int]:  # noqa: ARG001
         if not waiting:
-            return errno.EAGAIN, b""
-        return 0, waiting[0] if peek else waiting.pop(0)
+            return errno.EAGAIN, b"", 0
+        return 0, waiting[0] if peek else waiting.pop(0), 0
 
     if api.call is Call.RECVMMSG:
-        return _messages(api, take, copies=True)
+        return _messages(api, take, None, copies=True)
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
-    error, data = take(0)
+    error, data, _ = take(0)
     size = _total(api)
     length = len(data) if _flags(api) & MSG_TRUNC else min(len(data), size)
     items = [_received(api, error, length, data[:size])]
@@ -187,23 +208,30 @@ def _arena(buffers: Sequence[tuple[int, bytes]]) -> bytes:
     return b"".join(parts)
 
 
-def _messages(api: Api, take: Take, *, copies: bool) -> list[Item]:
+def _messages(api: Api, take: Take, told: Item | None, *, copies: bool) -> list[Item]:
     """recvmmsg: one message after the other, until there is an error."""
     flags, dgram = _flags(api), bool(api.socket)
-    buffers: list[tuple[int, bytes]] = []
+    filled: list[bytes] = []
+    behind: list[bytes] = []
     messages: list[Item] = []
     error = 0
     for size in api.sizes:
-        error, data = take(size)
+        error, data, cleared = take(size)
+        behind.append(bytes(cleared))
         if error:
             break
         cut = size < len(data)
         length = len(data) if flags & MSG_TRUNC else min(size, len(data))
-        told = flags & MSG_CMSG_CLOEXEC | (MSG_TRUNC if dgram and cut else 0)
-        messages.append(Item(Kind.MESSAGE, api.call, 0, length, told))
-        buffers.append((size, data[:size] if copies else b""))
-    buffers += [(size, b"") for size in api.sizes[len(buffers) :]]
-    crc = zlib.crc32(_arena(buffers))
+        marks = flags & MSG_CMSG_CLOEXEC | (MSG_TRUNC if dgram and cut else 0)
+        messages.append(Item(Kind.MESSAGE, api.call, 0, length, marks))
+        filled.append(data[:size] if copies else b"")
+    others = [b"".join(parts) for parts in zip_longest(filled, behind, fillvalue=b"")]
+    unused = [b""] * len(api.sizes)
+    sums = [
+        zlib.crc32(_arena(list(zip(api.sizes, buffers + unused, strict=False))))
+        for buffers in (filled, others)
+    ]
+    crc = told.crc if told is not None and told.crc in sums else sums[0]
     return [Item(Kind.API, api.call, 0 if messages else error, len(messages), crc), *messages]
 
 

@@ -327,7 +327,7 @@ class Course:
             return [self._option(self._kept, api, told)]
         if sends:
             return send_on_stream(self._kept, api, told)
-        return on_stream(self._kept, api)
+        return on_stream(self._kept, api, told)
 
     def _option(self, served: Served, api: Api, told: Item | None) -> Item:
         options = self._options.setdefault(served, Options(self._control.suites))

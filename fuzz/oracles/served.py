@@ -31,6 +31,8 @@ from nst_scapy.suite import SUITES
 from nst_scapy.verdict import Verdict
 
 Note = Callable[[Transport, Verdict], None]
+_COPIED = 512
+"""Bytes: what is no longer is opened elsewhere and copied (`NST_SMALL_MAX`)."""
 
 
 class Sent(NamedTuple):
@@ -58,6 +60,8 @@ class Served:
         failed: the receiver has stopped for good (specification, section 11).
         refused: the LOCAL_IN check did that.
         dry: it was for want of memory.
+        cleared: bytes behind what the last call took in which a record was opened that did not
+            verify; at most so many are cleared, and otherwise nothing is written there.
     """
 
     def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
@@ -67,6 +71,7 @@ class Served:
         self.failed = False
         self.refused = False
         self.dry = False
+        self.cleared = 0
         self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
         self._inflow = Inflow()
         self._time = (now, age)
@@ -74,6 +79,7 @@ class Served:
         self._queue = bytearray()
         self._begin = bytearray()
         self._head = bytearray()
+        self._last: Header | None = None
         self._plain = bytearray()
         self._error = 0
         self._following = 0
@@ -153,16 +159,17 @@ class Served:
         self.failed = True
         self._queue.clear()
 
-    def _fill(self, *, asked: bool) -> bool:
+    def _fill(self, *, asked: bool, room: int = 0) -> bool:
         """Judge one record more, if it is there; whether it was accepted.
 
-        TCP's own error is for an application that asks for bytes.
+        TCP's own error is for an application that asks for bytes. `room` is what is left of its
+        buffers, if plaintext may go there at once.
         """
         if self._error:
             return False
         while self._queue:
             if outcomes := self._stream.receive(self._next_bytes(), now=self._now, age=self._age):
-                return self._judged(outcomes)
+                return self._judged(outcomes, room)
         if self._stream.closed:
             return False
         if self._inflow.ended:
@@ -199,7 +206,7 @@ class Served:
         self._head += taken[: HEADER_LEN - len(self._head)]
         return taken
 
-    def _judged(self, outcomes: list[Outcome]) -> bool:
+    def _judged(self, outcomes: list[Outcome], room: int = 0) -> bool:
         accepted = False
         for outcome in outcomes:
             assert outcome.verdict is not None, "a receiver with keys always has a verdict"
@@ -207,11 +214,21 @@ class Served:
             accepted = outcome.verdict is Verdict.OK
             if accepted:
                 self._accepted_any = True
+                self._last = outcome.header
                 self._plain += outcome.plaintext or b""
             elif not self._stream.closed:
+                if outcome.verdict is Verdict.AUTH and outcome.header is not None:
+                    self.cleared = self._in_place(outcome.header, room)
                 truncated = outcome.verdict is Verdict.TRUNCATED
                 self._fail(errno.ECONNABORTED if truncated else errno.EBADMSG)
         return accepted
+
+    def _in_place(self, header: Header, room: int) -> int:
+        """How much of the room a record goes to before it has verified: all of it, or nothing."""
+        size = header.transport_len
+        continues = self._last is not None and self._last.same_session(header)
+        aead = SUITES[header.cipher_id].aead
+        return size if continues and aead and _COPIED < size <= room else 0
 
     def look(self) -> None:
         """What poll does: open records until there is as much to read as SO_RCVLOWAT asks for."""
@@ -228,13 +245,17 @@ class Served:
         plaintext = self._taken(len(self._plain))
         return self._no_more, plaintext
 
-    def take(self, size: int, *, peek: bool = False) -> tuple[int, bytes]:
+    def take(self, size: int, *, peek: bool = False, in_place: bool = False) -> tuple[int, bytes]:
         """What one call that asks for `size` bytes gets, and the error if that is none.
 
-        The calls themselves look before.
+        The calls themselves look before. With `in_place` plaintext may go to their buffers at
+        once.
         """
+        self.cleared = 0
         start = max(self._peek_off, 0) if peek else 0
-        while len(self._plain) < start + max(size, 1) and self._fill(asked=True):
+        while (lacks := start + max(size, 1) - len(self._plain)) > 0 and self._fill(
+            asked=True, room=min(lacks, size) if in_place else 0
+        ):
             pass
         if start >= len(self._plain):
             return self._no_more, b""
@@ -250,6 +271,22 @@ class Served:
         while len(self._plain) < size and self._fill(asked=True):
             pass
         return self._taken(size)
+
+    def would_clear(self, room: int) -> int:
+        """What `cleared` were if the next record went to so much room, and did not verify."""
+        if self._plain or self._error or len(self._queue) < HEADER_LEN or self._stream.pending:
+            return 0
+        header = Header.unpack(self._queue)
+        if self._stream.check(header, self._now, self._age) is not None:
+            return 0
+        size = self._in_place(header, room)
+        return size if len(self._queue) >= HEADER_LEN + size else 0
+
+    def opened(self) -> bytes:
+        """The plaintext that a call copies next, of which the first record is opened by then."""
+        if not self._plain:
+            self._fill(asked=True)
+        return bytes(self._plain)
 
     def run_dry(self) -> None:
         """There was no memory for a record that was half opened: it cannot be tried again."""

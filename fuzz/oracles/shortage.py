@@ -15,7 +15,7 @@ import zlib
 from collections.abc import Callable
 
 from fuzz.api import SENDING, Api, Call, outgoing
-from fuzz.oracles.calls import Datagrams, received
+from fuzz.oracles.calls import Datagrams, partly, received
 from fuzz.oracles.control import Control
 from fuzz.oracles.served import Served
 from fuzz.target.wire import Item, Kind
@@ -64,15 +64,22 @@ def on_stream(served: Served, api: Api, told: Item) -> list[Way]:
     if api.call not in _RECEIVING or told.error not in ERRORS | {0}:
         return []
 
-    def outcome(*, broken: bool) -> list[Item]:
+    def ended(*, broken: bool) -> list[Item]:
+        """A record was opened where the reader wanted it, and not again elsewhere."""
         data = served.take_opened(told.length)
+        cleared = served.would_clear(sum(api.sizes) - len(data))
         if broken:
             served.run_dry()
-        if told.error:
-            return [told]  # what is in the buffers is of no meaning
-        return received(api, 0, data)
+        return received(api, told.error, data, told, [bytes(cleared)])
 
-    return [lambda: outcome(broken=False), lambda: outcome(broken=True)]
+    def not_copied() -> list[Item]:
+        """A record is there to be read, and of it some buffers were filled, or none."""
+        data = served.take_opened(told.length)
+        beginnings = partly(api, len(data), served.opened())
+        return received(api, told.error, data, told, beginnings)
+
+    ways: list[Way] = [lambda: ended(broken=False), lambda: ended(broken=True)]
+    return [*ways, not_copied] if told.error in (0, errno.EFAULT) else ways
 
 
 def _sending(served: Served, api: Api, told: Item) -> list[Way]:

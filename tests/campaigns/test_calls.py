@@ -19,10 +19,11 @@ from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, ScriptError, Step, api_of, api_step, described, unpack
 from fuzz.target.wire import Item, Kind
-from nst_scapy.header import Role
+from nst_scapy.header import Role, Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.suite import SuiteId
+from nst_scapy.verdict import Verdict
 
 SECOND = 1_000_000_000
 NOW = 1_800_000_000 * SECOND
@@ -102,6 +103,49 @@ def test_a_kernel_without_peek_offset_is_told() -> None:
     )
     assert items[0] == refused
     assert items[1].crc == arena(FIRST[:3])
+
+
+def forged_behind(payload: bytes, forged: int, suite: SuiteId = SuiteId.AES_GCM) -> list[Step]:
+    """A connection to which a record came, and one that does not verify."""
+    sender = StreamSender(Role.INITIATOR, BOX, suite=suite, rng=random.Random(1))
+    good, bad = sender.seal(payload, now=NOW), bytearray(sender.seal(bytes(forged), now=NOW))
+    bad[-1] ^= 1
+    segments = [Step(Action.SEGMENT, 0, data) for data in (good, bytes(bad))]
+    return [CONNECT, *segments, ACCEPT]
+
+
+@pytest.mark.parametrize(
+    ("forged", "room", "suite", "flags", "may_clear"),
+    [
+        (1000, 1010, SuiteId.AES_GCM, 0, True), (513, 600, SuiteId.SM4_GCM, 0, True),
+        (1000, 1009, SuiteId.AES_GCM, 0, False), (512, 600, SuiteId.AES_GCM, 0, False),
+        (1000, 1010, SuiteId.AES_CBC, 0, False), (1000, 1010, SuiteId.AES_GCM, PEEK, False),
+    ],
+)  # fmt: skip
+def test_only_what_was_opened_in_place_may_have_been_cleared(
+    forged: int, room: int, suite: SuiteId, flags: int, may_clear: bool
+) -> None:
+    untouched = b"\xa5" * (room - len(FIRST) - forged)
+    cleared = arena(FIRST + bytes(forged) + untouched)
+    wrong = arena(FIRST + bytes(forged - 1) + b"\xa5" + untouched)
+    for crc, is_right in ((cleared, may_clear), (wrong, False)):
+        told = Item(Kind.API, Call.RECVMSG, 0, len(FIRST), crc)
+        step = api_step(sized(Call.RECVMSG, (room,), flags))
+        outcome = judge(*forged_behind(FIRST, forged, suite), step, told=[told])
+        assert (told in outcome.items) == is_right
+        assert outcome.verdicts[Transport.STREAM, Verdict.AUTH] == 1
+
+
+@pytest.mark.parametrize("at", [0, 1])
+def test_of_several_messages_the_last_is_cleared(at: int) -> None:
+    """The record that is forged goes behind the one before, or to a message of its own."""
+    sizes = ((2000, 9), (len(FIRST), 2000))[at]
+    buffers = [FIRST + b"\xa5" * (sizes[0] - len(FIRST)), b"\xa5" * sizes[1]]
+    begun = len(FIRST) * (1 - at)
+    buffers[at] = buffers[at][:begun] + bytes(1000) + buffers[at][begun + 1000 :]
+    told = Item(Kind.API, Call.RECVMMSG, 0, 1, arena(*buffers))
+    step = api_step(sized(Call.RECVMMSG, sizes))
+    assert told in judge(*forged_behind(FIRST, 1000), step, told=[told]).items
 
 
 def test_low_water_is_what_poll_waits_for() -> None:

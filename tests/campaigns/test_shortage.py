@@ -36,6 +36,9 @@ CONNECT, ACCEPT, SHORT = Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), Step(A
 RECEIVE, SEND, CLOSE = Step(Action.RECEIVE), Step(Action.SEND, 0, b"a reply"), Step(Action.CLOSE)
 ACCEPTED = Item(Kind.CALL, Op.ACCEPT, 0, 0, 0)
 FIRST, LATER = b"one record", b"and another"
+LONG = bytes(range(1, 251)) * 4
+VECTOR = (30, 2010)
+GUARD = b"\xa5" * 8
 
 
 def met(op: Op, *, fired: bool = True) -> Item:
@@ -99,6 +102,65 @@ def test_plaintext_may_not_be_lost_silently() -> None:
     nothing = call(Op.RECEIVE, errno.EAGAIN)
     found = two_reads(errno.ENOMEM, FIRST, nothing)
     assert not right(found, call(Op.RECEIVE, errno.ENOMEM, FIRST), nothing)
+
+
+def arena(*buffers: bytes) -> int:
+    return zlib.crc32(b"".join((GUARD, *(buffer + GUARD for buffer in buffers))))
+
+
+def vectored(crc: int, then: Item, *, damaged: bool = False) -> list[Expectation]:
+    """A readv into two buffers that gets the first of two records, and one more read."""
+    first, record = records(FIRST, LONG)
+    if damaged:
+        record = record._replace(data=record.data[:-1] + bytes((record.data[-1] ^ 1,)))
+    told = Item(Kind.API, Call.READV, 0, len(FIRST), crc)
+    found = ways(
+        CONNECT, first, ACCEPT, record, SHORT, api_step(sized(Call.READV, VECTOR)), RECEIVE,
+        told=[ACCEPTED, met(Op.API), told, then],
+    )  # fmt: skip
+    return right(found, told, then)
+
+
+@pytest.mark.parametrize(("error", "forged"), [(errno.EBADMSG, 1), (errno.ENOMEM, 0)])
+def test_a_forged_record_opened_in_place_is_cleared_and_perhaps_never_judged(
+    error: int, forged: int
+) -> None:
+    """Opening it elsewhere, which is what judges it, may be what there was no memory for."""
+    cleared = arena(FIRST + bytes(20), bytes(980) + b"\xa5" * 1030)
+    (one,) = vectored(cleared, call(Op.RECEIVE, error), damaged=True)
+    assert one.verdicts[Transport.STREAM, Verdict.AUTH] == forged
+
+
+@pytest.mark.parametrize(
+    ("buffers", "is_right"),
+    [
+        ((FIRST + LONG[:20], b"\xa5" * 2010), True), ((FIRST + b"\xa5" * 20, b"\xa5" * 2010), True),
+        ((FIRST + LONG[:19] + b"\xa5", b"\xa5" * 2010), False),
+        ((FIRST + LONG[:20], LONG[20:21] + b"\xa5" * 2009), False),
+        ((FIRST + bytes(20), b"\xa5" * 2010), False),
+    ],
+)  # fmt: skip
+def test_what_could_not_be_copied_may_be_there_in_part(
+    buffers: Sequence[bytes], is_right: bool
+) -> None:
+    rest = call(Op.RECEIVE, errno.EAGAIN, LONG)
+    assert bool(vectored(arena(*buffers), rest)) == is_right
+
+
+def test_nothing_but_that_is_in_the_buffers_of_a_call_that_failed() -> None:
+    rest = call(Op.RECEIVE, errno.EAGAIN, LONG + LATER)
+    untouched = arena(b"\xa5" * VECTOR[0], b"\xa5" * VECTOR[1])
+    first, second = records(LONG, LATER)
+    for crc, is_right in (
+        (untouched, True), (arena(LONG[:30], b"\xa5" * 2010), True),
+        (arena(bytes(30), b"\xa5" * 2010), False),
+    ):  # fmt: skip
+        told = Item(Kind.API, Call.READV, errno.EFAULT, 0, crc)
+        found = ways(
+            CONNECT, first, ACCEPT, second, SHORT, api_step(sized(Call.READV, VECTOR)), RECEIVE,
+            told=[ACCEPTED, met(Op.API), told, rest],
+        )  # fmt: skip
+        assert bool(right(found, told, rest)) == is_right
 
 
 def test_what_did_not_fire_has_one_outcome() -> None:
