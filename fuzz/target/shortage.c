@@ -8,6 +8,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
 #include <unistd.h>
 
 #include "target.h"
@@ -43,6 +44,9 @@ int shortage_want(unsigned int nth)
 		if (error)
 			return error;
 	}
+	/* A page of ours that is not there yet would be one of the call's allocations. */
+	if (fd < 0 && mlockall(MCL_CURRENT))
+		return errno;
 	if (fd < 0)
 		fd = open(FAIL_NTH, O_RDWR);
 	if (fd < 0)
