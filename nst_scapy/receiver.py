@@ -10,6 +10,7 @@ handed in, both in nanoseconds.
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -23,7 +24,16 @@ from .checks import (
     dgram_flags_and_length,
 )
 from .epoch import Epoch
-from .header import COUNTER_BITS, DGRAM, HEADER_LEN, MAGIC, MAX_COUNTER, VERSION, Header
+from .header import (
+    COUNTER_BITS,
+    DGRAM,
+    HEADER_LEN,
+    MAGIC,
+    MAX_COUNTER,
+    VERSION,
+    Header,
+    KeyParams,
+)
 from .keybox import KeyBox
 from .replay import DEFAULT_WINDOW_NS, DGRAM_TABLE_SIZE, STREAM_TABLE_SIZE, DgramTable, StreamTable
 from .suite import AuthError, PaddingError
@@ -59,6 +69,7 @@ class Receiver:
         window_ns: timestamp window.
         policy: what its sockets let through.
         stream_table, dgram_table: replay tables; give them in to set their sizes.
+        derive: makes an epoch; give another in that remembers those it made.
     """
 
     keybox: KeyBox
@@ -66,6 +77,7 @@ class Receiver:
     policy: Policy = field(default_factory=Policy)
     stream_table: StreamTable = field(default_factory=lambda: StreamTable(STREAM_TABLE_SIZE))
     dgram_table: DgramTable = field(default_factory=lambda: DgramTable(DGRAM_TABLE_SIZE))
+    derive: Callable[[bytes, KeyParams, int], Epoch] = Epoch
 
     def __post_init__(self) -> None:
         self.stream_table.window_ns = self.dgram_table.window_ns = self.window_ns
@@ -181,7 +193,7 @@ class DgramReceiver:
         if entry is not None and entry.epoch is not None and entry.box is box:
             epoch = entry.epoch
         else:
-            epoch = Epoch(box[header.kid], header.params, header.session_id)
+            epoch = shared.derive(box[header.kid], header.params, header.session_id)
         try:
             plaintext = epoch.open(datagram)
         except AuthError:

@@ -235,7 +235,8 @@ class StreamReceiver:
             chain = self._sent_first
         epoch = previous.epoch if previous is not None and same_epoch else None
         if epoch is None:
-            epoch = Epoch(self._box[header.kid], header.params, header.session_id)
+            key = self._box[header.kid]
+            epoch = self._shared.derive(key, header.params, header.session_id)
         try:
             plaintext = epoch.open(record, chain)
         except AuthError:

@@ -16,7 +16,13 @@ from typing import Protocol
 
 from cryptography.exceptions import InvalidTag
 from cryptography.hazmat.primitives import hashes
-from cryptography.hazmat.primitives.ciphers import Cipher, CipherAlgorithm, algorithms, modes
+from cryptography.hazmat.primitives.ciphers import (
+    Cipher,
+    CipherAlgorithm,
+    CipherContext,
+    algorithms,
+    modes,
+)
 from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from cryptography.hazmat.primitives.hmac import HMAC
 
@@ -203,7 +209,7 @@ class CbcHmac:
     takes longer than a short record: CBC only ever looks back by one block.
     """
 
-    __slots__ = ("_block", "_decryptor", "_encryptor", "_last", "_mac")
+    __slots__ = ("_cipher", "_encryptor", "_last", "_mac", "_openers")
 
     def __init__(
         self,
@@ -212,10 +218,10 @@ class CbcHmac:
         mac_key: bytes,
         hash_: hashes.HashAlgorithm,
     ):
-        cipher = Cipher(algorithm(key), modes.CBC(_ZERO_BLOCK))
-        self._encryptor = cipher.encryptor()
-        self._decryptor = cipher.decryptor()
-        self._block = Cipher(algorithm(key), modes.ECB()).encryptor()
+        self._cipher = Cipher(algorithm(key), modes.CBC(_ZERO_BLOCK))
+        self._encryptor = self._cipher.encryptor()
+        self._openers: tuple[CipherContext, CipherContext] | None = None
+        """What encrypts an IV and what decrypts: many an epoch is only ever sealed under."""
         self._last = 0
         """The last block that the encryptor gave out, into which it chains the next one."""
         self._mac = HMAC(mac_key, hash_)
@@ -269,8 +275,12 @@ class CbcHmac:
         if len(record) % BLOCK_LEN:  # the header is three of them
             raise ValueError(f"a record of {len(record)} bytes is not whole blocks")
         # What the IV itself comes out as depends on the record before; nothing after it does.
-        iv = self._block.update(record[_IV_BLOCK])
-        return self._decryptor.update(iv + record[HEADER_LEN:])[BLOCK_LEN:]
+        if self._openers is None:
+            block = Cipher(self._cipher.algorithm, modes.ECB())
+            self._openers = block.encryptor(), self._cipher.decryptor()
+        block_cipher, decryptor = self._openers
+        iv = block_cipher.update(record[_IV_BLOCK])
+        return decryptor.update(iv + record[HEADER_LEN:])[BLOCK_LEN:]
 
 
 @dataclass(frozen=True)
