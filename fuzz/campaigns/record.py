@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import functools
+import hashlib
 from collections.abc import Collection
 from typing import Any
 
@@ -19,8 +20,9 @@ from fuzz.campaigns.damage import (
     WrongPadding,
 )
 from fuzz.campaigns.primitives import Block, Choice, Field, Payload
-from fuzz.campaigns.values import NOW, values_of
-from nst_scapy.epoch import Epoch, seal_under
+from fuzz.campaigns.values import NOW, Canonical, values_of
+from fuzz.epochs import derived
+from nst_scapy.epoch import perturb
 from nst_scapy.header import (
     HEADER,
     MAGIC,
@@ -33,7 +35,6 @@ from nst_scapy.header import (
     Flags,
     Header,
     KeyParams,
-    zero_token,
 )
 from nst_scapy.keybox import KeyBox
 from nst_scapy.replay import DEFAULT_WINDOW_NS, WINDOW_COUNTERS
@@ -55,6 +56,10 @@ _COUNTERS = (
     WINDOW_COUNTERS - 2, WINDOW_COUNTERS - 1, WINDOW_COUNTERS, WINDOW_COUNTERS + 1,
 )  # fmt: skip
 _LENGTHS = (0, 1, 2, 15, 16, 17, 31, 32, 33, 47, 63, 64, 65, 255, 256, 1024, 1388, 1404)
+_Keys = tuple[bytes, KeyParams, int]
+"""What a record's keys are derived from: the key box's, how it is perturbed, the session."""
+_IV_BLOCK, _SESSION = slice(8, 24), slice(16, 22)
+"""Of a record: `timestamp || nonce`, and the session id in it."""
 _LONG_STREAM = (4096, 16367, 16368, 16383, 16384)
 _LONG_DGRAM = (1405, 1425, 4096, 20000, 65439, 65455)
 
@@ -96,9 +101,10 @@ class SealedRecord(Block):
             payload: the kind of case value that it is unless mutated.
         """
         self._keybox = keybox
+        self._kids = sorted(keybox)
         self._suite = suite
-        self._epoch_name, self._number, self._flags = epoch, counter, flags
-        self._places: dict[str, int] = {}
+        self._number, self._flags = counter, flags
+        self._epoch_values = [f"{epoch}.{kind}" for kind in ("session", "kpos", "kval", "kid")]
         self._after = after
         dgram = bool(flags & Flags.DGRAM)
         unknown = _unknown_kids(keybox)
@@ -150,54 +156,88 @@ class SealedRecord(Block):
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the record's bytes."""
         record = self.sealed(mutation_context)
-        for child in self._damages:
-            damage = child.get_value(mutation_context)
-            if isinstance(damage, Damage):
-                record = damage.apply(record)
+        if self._mutated(mutation_context):
+            for child in self._damages:
+                damage = child.get_value(mutation_context)
+                if isinstance(damage, Damage):
+                    record = damage.apply(record)
         return record
 
     def sealed(self, context: Any) -> bytes:
         """The record before any damage; sealed once for a case, however many chain to it."""
-        known = values_of(context).sealed
-        record = known.get(self.qualified_name)
+        values = values_of(context)
+        name = self.qualified_name
+        record = values.sealed.get(name)
         if record is None:
-            record = known[self.qualified_name] = self._seal(context)
+            if isinstance(values, Canonical) and self._as_ever(context):
+                record = values.usual.get(name) or self._seal(context)
+                values.usual[name] = record
+            else:
+                record = self._seal(context)
+            values.sealed[name] = record
         return record
 
+    @functools.cached_property
+    def _names(self) -> frozenset[str]:
+        """Of its elements, as the mutations of a case name them."""
+        return frozenset(child.qualified_name for child in self.stack)
+
+    @functools.cached_property
+    def _places(self) -> dict[str, int]:
+        """Of the fields in the header."""
+        return {child.qualified_name: place for place, child in enumerate(self._fields)}
+
+    @functools.cached_property
+    def _before(self) -> SealedRecord | None:
+        """The record that it is chained to, if it is."""
+        if self._after is None:
+            return None
+        before = self.request.names[f"{self._context_path}.{self._after}"]
+        assert isinstance(before, SealedRecord)
+        return before
+
+    def _mutated(self, context: Any) -> bool:
+        """Whether the case mutates anything of it."""
+        return not self._names.isdisjoint(context.mutations)
+
+    def _as_ever(self, context: Any) -> bool:
+        """Whether it does neither that, nor with what this one is chained to."""
+        if self._mutated(context):
+            return False
+        return self._before is None or self._before._as_ever(context)
+
     def _seal(self, context: Any) -> bytes:
-        plaintext = (
-            b""
-            if self._closes and not self._mutated(self._payload, context)
-            else (self._payload.render(context))
-        )
+        plaintext = b""
+        if not self._closes or self._payload.qualified_name in context.mutations:
+            plaintext = self._payload.render(context)
         header = self._header(plaintext, context)
-        parsed = Header.unpack(header)
         fault = self._fault.get_value(context)
-        chain = self._chain(parsed, context)
+        chain = self._chain(header, context)
         if isinstance(fault, WrongChain):
             chain = fault.change(chain)
-        epoch = self._epoch(parsed, fault if isinstance(fault, WrongKey) else None)
-        if isinstance(fault, WrongPadding) and isinstance(epoch.sealer, CbcHmac):
+        keys = self._keys(header, fault if isinstance(fault, WrongKey) else None)
+        padded = plaintext
+        if not SUITES[keys[1].cipher_id].aead:
             count = BLOCK_LEN - len(plaintext) % BLOCK_LEN
-            padded = plaintext + fault.change(bytes((count,)) * count, count)
-            return epoch.sealer.seal_padded(zero_token(header), padded, chain)
-        return seal_under(epoch, header, plaintext, chain)
-
-    def _mutated(self, child: Any, context: Any) -> bool:
-        return child.qualified_name in context.mutations
+            padding = bytes((count,)) * count
+            if isinstance(fault, WrongPadding):
+                padding = fault.change(padding, count)
+            padded += padding
+        if values_of(context).compared:
+            return _likeness(keys, header, padded, chain)
+        sealer = derived(*keys).sealer
+        if isinstance(sealer, CbcHmac):
+            return sealer.seal_padded(header, padded, chain)
+        return sealer.seal(header, plaintext, chain)
 
     def _header(self, plaintext: bytes, context: Any) -> bytes:
         """The header, token zero, as it is by default but for what is mutated."""
-        if not self._places:
-            names = (child.qualified_name for child in self._fields)
-            self._places = {name: place for place, name in enumerate(names)}
         values = values_of(context)
         counter = values[self._number] if isinstance(self._number, str) else self._number
-        epoch = self._epoch_name
+        session, kpos, kval, kid = self._epoch_values
         fields = [
-            MAGIC, VERSION, self._suite, len(plaintext), values[NOW], values[f"{epoch}.session"],
-            counter, values[f"{epoch}.kpos"], values[f"{epoch}.kval"], values[f"{epoch}.kid"],
-            self._flags,
+            MAGIC, VERSION, self._suite, len(plaintext), values[NOW], values[session], counter,
+            values[kpos], values[kval], values[kid], self._flags,
         ]  # fmt: skip
         for name, mutation in context.mutations.items():
             place = self._places.get(name)
@@ -210,27 +250,25 @@ class SealedRecord(Block):
             kpos, kval, kid, flags,
         )  # fmt: skip
 
-    def _epoch(self, header: Header, fault: WrongKey | None) -> Epoch:
+    def _keys(self, header: bytes, fault: WrongKey | None) -> _Keys:
         """The keys that the header names; where it names none, those of a neighbour."""
-        cipher_id = header.cipher_id if header.cipher_id in SUITES else int(self._suite)
-        kids = sorted(self._keybox)
-        kid = header.kid if header.kid in self._keybox else kids[0]
-        kpos = header.kpos if header.kpos <= MAX_KPOS else 0
-        kval = header.kval
+        named = Header.unpack(header)
+        cipher_id = named.cipher_id if named.cipher_id in SUITES else int(self._suite)
+        kid = named.kid if named.kid in self._keybox else self._kids[0]
+        kpos = named.kpos if named.kpos <= MAX_KPOS else 0
+        kval = named.kval
         if fault is not None:
-            kid = kids[(kids.index(kid) + fault.kid) % len(kids)]
+            kid = self._kids[(self._kids.index(kid) + fault.kid) % len(self._kids)]
             kval ^= fault.kval
         params = KeyParams(cipher_id, kid, kpos, kval)
-        return _derived(self._keybox[kid], params, header.session_id)
+        return self._keybox[kid], params, named.session_id
 
-    def _chain(self, header: Header, context: Any) -> bytes:
+    def _chain(self, header: bytes, context: Any) -> bytes:
         """The token of the record before, if this one begins another epoch."""
-        if self._after is None:
+        if self._before is None:
             return b""
-        before = self.request.names[f"{self._context_path}.{self._after}"]
-        assert isinstance(before, SealedRecord)
-        record = before.sealed(context)
-        if Header.unpack(record).session_id == header.session_id:
+        record = self._before.sealed(context)
+        if record[_SESSION] == header[_SESSION]:
             return b""
         return record[TOKEN_OFFSET : TOKEN_OFFSET + TOKEN_LEN]
 
@@ -242,10 +280,19 @@ class SealedRecord(Block):
         return faults
 
 
-@functools.lru_cache(256)
-def _derived(key: bytes, params: KeyParams, session_id: int) -> Epoch:
-    """An epoch; the records of a case share a few, and canonical cases all have the same."""
-    return Epoch(key, params, session_id)
+def _likeness(keys: _Keys, header: bytes, padded: bytes, chain: bytes) -> bytes:
+    """What stands for a record where cases are only compared.
+
+    It is as long, and two are the same in a part (token, body) just if records are. Nothing has
+    to be derived or sealed for it, which takes ten times as long.
+    """
+    key, params, _ = keys
+    secret = perturb(key, params.kpos, params.kval) + bytes((params.cipher_id,)) + header[_SESSION]
+    authentic = header + bytes((len(chain),)) + chain + padded
+    token = hashlib.blake2b(authentic, key=secret, digest_size=TOKEN_LEN).digest()
+    mask = hashlib.shake_128(secret + header[_IV_BLOCK]).digest(len(padded))
+    body = (int.from_bytes(padded) ^ int.from_bytes(mask)).to_bytes(len(padded))
+    return header[:TOKEN_OFFSET] + token + header[TOKEN_OFFSET + TOKEN_LEN :] + body
 
 
 def _unknown_kids(keybox: Collection[int]) -> list[int]:

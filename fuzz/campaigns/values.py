@@ -7,8 +7,8 @@ time follow from the run's seed and the case's name, so that a run can be repeat
 
 from __future__ import annotations
 
-import random
-from collections.abc import Sequence
+import hashlib
+from collections.abc import Callable, Sequence
 from typing import Any, Self
 
 from boofuzz import ProtocolSessionReference
@@ -26,6 +26,33 @@ _PAYLOAD_BYTES = 48
 _LONG_BYTES = (4000, 16384)
 
 
+class _Drawn:
+    """What a name gives: one extendable digest, which takes a fraction of a generator's seeding."""
+
+    def __init__(self, name: str) -> None:
+        self._digest = hashlib.shake_128(name.encode()).digest
+
+    def number(self, low: int, high: int) -> int:
+        """A number from *low* to *high*, both included."""
+        return low + int.from_bytes(self._digest(8)) % (high - low + 1)
+
+    def data(self, low: int, high: int) -> bytes:
+        """Bytes, from *low* to *high* of them."""
+        return self._digest(8 + self.number(low, high))[8:]
+
+
+_KINDS: dict[str, Callable[[_Drawn], Any]] = {
+    "session": lambda drawn: drawn.number(1, MAX_SESSION_ID),
+    "kpos": lambda drawn: drawn.number(1, MAX_KPOS),
+    "kval": lambda drawn: drawn.number(1, 255),
+    "payload": lambda drawn: drawn.data(1, _PAYLOAD_BYTES),
+    "long": lambda drawn: drawn.data(*_LONG_BYTES),
+    "counter": lambda drawn: drawn.number(2048, 60000),
+    "cuts": lambda drawn: drawn.number(0, (1 << 32) - 1),
+    FAMILY: lambda drawn: (4, 6)[drawn.number(0, 1)],
+}
+
+
 class CaseValues(dict[str, Any]):
     """The values of one case, drawn when they are first asked for.
 
@@ -33,6 +60,9 @@ class CaseValues(dict[str, Any]):
     payload of many segments), `counter` and `cuts`, each drawn as the specification draws it.
     `NAME.kind+N` is N more than `NAME.kind`.
     """
+
+    compared = False
+    """Whether what is rendered with them is only compared, and never sent."""
 
     def __init__(self, seed: str, kids: Sequence[int], now: int, creation: int) -> None:
         super().__init__({NOW: now, CREATION: creation})
@@ -45,28 +75,12 @@ class CaseValues(dict[str, Any]):
         base, plus, more = name.partition("+")
         if plus:
             return self[base] + int(more)
-        draw = random.Random(f"{self._seed}|{name}")
-        match name.rpartition(".")[2]:
-            case "session":
-                value: Any = draw.randint(1, MAX_SESSION_ID)
-            case "kid":
-                value = draw.choice(self._kids)
-            case "kpos":
-                value = draw.randint(1, MAX_KPOS)
-            case "kval":
-                value = draw.randint(1, 255)
-            case "payload":
-                value = draw.randbytes(draw.randint(1, _PAYLOAD_BYTES))
-            case "long":
-                value = draw.randbytes(draw.randint(*_LONG_BYTES))
-            case "counter":
-                value = draw.randint(2048, 60000)
-            case "cuts":
-                value = draw.getrandbits(32)
-            case "family":
-                value = draw.choice((4, 6))
-            case _:
-                raise KeyError(name)
+        drawn = _Drawn(f"{self._seed}|{name}")
+        kind = name.rpartition(".")[2]
+        if kind == "kid":
+            value: Any = self._kids[drawn.number(0, len(self._kids) - 1)]
+        else:
+            value = _KINDS[kind](drawn)
         self[name] = value
         return value
 
@@ -78,11 +92,15 @@ class Canonical(CaseValues):
 
     Attributes:
         asked: whether the case that is being rendered has asked for any.
+        usual: records as they are where nothing of them is mutated, by the names of their blocks.
     """
+
+    compared = True
 
     def __init__(self, kids: Sequence[int]) -> None:
         super().__init__("canonical", kids, _CANONICAL_NOW, _CANONICAL_NOW - 1_000_000_000)
         self.asked = False
+        self.usual: dict[str, bytes] = {}
 
     def __getitem__(self, name: str) -> Any:
         self.asked = True

@@ -18,7 +18,7 @@ from fuzz.campaigns.runner import run_keybox
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.steps import CaseRequest
 from fuzz.campaigns.stream import STREAM_RECORD
-from fuzz.campaigns.values import CaseValues, canonical
+from fuzz.campaigns.values import Canonical, CaseValues, canonical
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Step, unpack
@@ -144,6 +144,25 @@ def test_plans_repeat_with_the_seed_and_hold_no_case_twice(campaign: Campaign) -
     assert names(first) != names(other)
     canonical_bytes = {(p.request.name, render_canonical(p)) for p in first}
     assert len(canonical_bytes) == len(first)
+
+
+@pytest.mark.parametrize("campaign", CAMPAIGNS.values(), ids=CAMPAIGNS)
+def test_what_stands_for_records_is_the_same_just_where_records_are(campaign: Campaign) -> None:
+    class Sealed(Canonical):
+        """The same values, but everything is sealed, and nothing remembered."""
+
+        compared = False
+
+    plan = Plan(campaign.requests(BOX, ALL), "a", lambda planned: planned.name.encode())
+    stand_in = canonical(sorted(BOX))
+    seen: dict[tuple[str, bytes], tuple[str, bytes]] = {}
+    for planned in itertools.islice(plan, 1500):
+        name, sealing = planned.request.name, Sealed(sorted(BOX))
+        likeness = bytes(planned.request.render(context_of(planned, stand_in.fresh())))
+        record = bytes(planned.request.render(context_of(planned, sealing)))
+        assert len(likeness) == len(record)
+        assert seen.setdefault((name, likeness), (name, record)) == (name, record)
+    assert len(set(seen.values())) == len(seen)
 
 
 @pytest.mark.parametrize("campaign", CAMPAIGNS.values(), ids=CAMPAIGNS)
