@@ -6,12 +6,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from fuzz.coverage.guest import Taken
-from fuzz.net.connection import Connection
 from fuzz.oracles.compare import Difference, Observation
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.shadow import Moment
+from fuzz.player import Played
 from fuzz.script import Step
-from fuzz.target.wire import Item, Reply
+from fuzz.target.wire import Reply
 
 
 @dataclass(frozen=True)
@@ -37,20 +37,18 @@ class Execution:
 
 @dataclass
 class Flight:
-    """Cases that were sent whole.
+    """Cases on their way.
 
     Attributes:
         cases: the steps of each, complete.
-        begun: the guest's clock had reached this before, ns.
-        items: what was received so far.
-        opened: its connections, not closed.
-        request: the one that ends it.
+        begun: the guest's clock had reached this before anything was sent, ns.
+        played: what was done of them before the last frames are sent.
+        request: the one that ends it, when those were sent.
         reply: what it was answered, if that has been waited for.
     """
 
     cases: list[list[Step]]
     begun: int
-    items: list[Item]
-    opened: list[Connection]
-    request: int
+    played: Played
+    request: int = 0
     reply: Reply | None = None

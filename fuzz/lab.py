@@ -7,6 +7,7 @@ import contextlib
 import time
 from collections.abc import Sequence
 from dataclasses import replace
+from functools import lru_cache
 from pathlib import Path
 from types import TracebackType
 from typing import Self
@@ -37,7 +38,7 @@ from fuzz.tables import AS_SHIPPED, TableSizes
 from fuzz.target.build import build_target
 from fuzz.target.client import CONTROL_PORT, ECHO_PORT, TargetRefused, TargetSilent
 from fuzz.target.wire import TOLD, Item, Op, Reply
-from fuzz.together import ALONE, share_of
+from fuzz.together import ALONE, MOST_CASES, share_of
 from nst_scapy.header import DEFAULT_PORT
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -51,6 +52,10 @@ _SOON_NS = 1_000_000_000
 """A record that meets a limit of time within this is sent alone."""
 # The link breaks when QEMU ends.
 _LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
+
+
+_steps_of = lru_cache(2 * MOST_CASES)(unpack)
+"""A case's steps: they are looked at when it is planned, and again when it is sent."""
 
 
 def _changed(steps: Sequence[Step]) -> bool:
@@ -273,7 +278,9 @@ class Lab:
             Lost: the guest or the target does not answer.
             ScriptError: `script` is no case.
         """
-        return self.land(self.launch(script))
+        flight = self.prepare(script)
+        self.take_off(flight)
+        return self.land(flight)
 
     def share(self, script: bytes) -> float:
         """As `fuzz.together.share_of`, as things are now.
@@ -283,28 +290,43 @@ class Lab:
         """
         if self._keeper is not None:
             return ALONE  # which edges it takes has to be known
-        steps = unpack(script)
+        steps = _steps_of(script)
         share = share_of(steps)
         now = self.now()
         moment = Moment(Interval(now, now + _SOON_NS), self._clock.creation)
         return ALONE if share < ALONE and self._shadow.near_limit(steps, moment) else share
 
-    def launch(self, *scripts: bytes) -> Flight:
-        """Send cases, several only if their shares allow.
+    def prepare(self, *scripts: bytes) -> Flight:
+        """Make cases ready to be sent, several only if their shares allow.
 
-        `land` has to follow before the next, or `touch_down` if all of them share the guest.
+        Of one that is alone this sends all but the end; of those that share the guest nothing,
+        so that it may still be busy with others.
 
         Raises:
             Lost: the guest or the target does not answer.
             ScriptError: `script` is no case.
         """
         try:
-            cases = [self._concrete(unpack(script)) for script in scripts]
-            begun = self._clock.at_least(time.monotonic_ns())
-            request, items, opened = self._player.play(cases)
+            cases = [self._concrete(_steps_of(script)) for script in scripts]
+            return Flight(cases, self.now(), self._player.play(cases))
         except _LOSSES as error:
             raise Lost(str(error)) from None
-        return Flight(cases, begun, items, opened, request)
+
+    def take_off(self, flight: Flight) -> None:
+        """Send what is left of cases.
+
+        `land` has to follow before the next, or `touch_down` if all of them share the guest.
+
+        Raises:
+            Lost: the guest does not take it.
+        """
+        if not flight.played.asked:
+            flight.begun = self.now()
+        kept = any(step.action is Action.ACCEPT for steps in flight.cases for step in steps)
+        try:
+            flight.request = self._player.collect(flight.played.frames, kept=kept)
+        except _LOSSES as error:
+            raise Lost(str(error)) from None
 
     def touch_down(self, flight: Flight) -> None:
         """Wait for what the cases do. Others may be sent before `land` judges these.
@@ -326,7 +348,7 @@ class Lab:
         Raises:
             Lost: the guest or the target does not answer.
         """
-        items, opened = flight.items, flight.opened
+        items, opened = flight.played.items, flight.played.opened
         steps = [step for steps in flight.cases for step in steps]
         try:
             before = self._counters

@@ -7,6 +7,7 @@ import itertools
 import time
 from collections import Counter
 from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 from fuzz.api import SENDING
 from fuzz.net.connection import Connection
@@ -40,6 +41,22 @@ _SHORT_SECONDS = 10.0
 depends on how late our last answer was."""
 _DRAIN_SECONDS = 2.0
 """How long a guest may be silent that has something to send; its TCP tries again before."""
+
+
+class Played(NamedTuple):
+    """What was done of cases.
+
+    Attributes:
+        frames: what is to be sent yet.
+        items: what was received so far.
+        opened: their connections.
+        asked: whether anything was asked for on the way; else nothing has been sent.
+    """
+
+    frames: list[bytes]
+    items: list[Item]
+    opened: list[Connection]
+    asked: bool
 
 
 class Player:
@@ -91,14 +108,15 @@ class Player:
         self.taint = reply.taint
         return reply
 
-    def play(self, cases: Sequence[Sequence[Step]]) -> tuple[int, list[Item], list[Connection]]:
-        """Do all steps of cases that are sent together.
+    def play(self, cases: Sequence[Sequence[Step]]) -> Played:
+        """Do all steps of cases that are sent together, but for sending what is left at the end.
 
-        Returns the last request, what was received before, and the connections.
+        If nothing is to be waited for among them that is all of it.
         """
         frames: list[bytes] = []
         items: list[Item] = []
         opened: list[Connection] = []
+        asked = False
         self._wanted = Counter(
             step.argument for steps in cases for step in steps if step.action is Action.CONNECT
         )
@@ -123,20 +141,25 @@ class Player:
             elif step.action is Action.CONNECT:
                 opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
                 frames.append(opened[-1].ack())
-            elif step.action is Action.RESTORE:
-                self._host.transmit(frames)
-                self.restore()
-                frames = []
-            elif step.action is Action.KEYS:
-                items += self.ask(frames).items
-                self.load(keys_of(step, self._keybox))
-                frames = []
             else:
-                items += self._call(frames, step, opened).items
+                asked = True
+                if step.action is Action.RESTORE:
+                    self._host.transmit(frames)
+                    self.restore()
+                elif step.action is Action.KEYS:
+                    items += self.ask(frames).items
+                    self.load(keys_of(step, self._keybox))
+                else:
+                    items += self._call(frames, step, opened).items
                 frames = []
-        keeps = any(step.action is Action.ACCEPT for steps in cases for step in steps)
-        request = self.client.send(Op.COLLECT, before=frames, value=int(keeps))
-        return request, items, opened
+        return Played(frames, items, opened, asked)
+
+    def collect(self, frames: Sequence[bytes], *, kept: bool) -> int:
+        """Send the last frames of cases, and have all received that has come.
+
+        If a connection is `kept` it is closed. Returns the number of the request.
+        """
+        return self.client.send(Op.COLLECT, before=frames, value=int(kept))
 
     def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
         """Have the application do a step, after the frames."""

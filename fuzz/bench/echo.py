@@ -25,6 +25,7 @@ from fuzz.oracles.compare import Difference, Observation
 from fuzz.oracles.course import Expectation
 from fuzz.oracles.monitors import Current, Oracle, VerdictOracle
 from fuzz.oracles.shadow import Moment
+from fuzz.player import Played
 from nst_scapy.header import Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -82,19 +83,20 @@ class EchoSubject:
         """A case is right whatever others do."""
         return max(1 / _TOGETHER, len(script) / _LARGEST)
 
-    def launch(self, *scripts: bytes) -> Flight:
-        """Send cases, each on a connection of its own as boofuzz does."""
-        begun = self.now()
+    def prepare(self, *scripts: bytes) -> Flight:
+        """Note the cases."""
+        self._sent = [(socket.socket(), script) for script in scripts]
+        return Flight([], self.now(), Played([], [], [], asked=False))
+
+    def take_off(self, flight: Flight) -> None:
+        """Send them, each on a connection of its own as boofuzz does."""
         try:
-            for script in scripts:
-                connection = socket.socket()
-                self._sent.append((connection, script))
+            for connection, script in self._sent:
                 connection.connect(("127.0.0.1", self._port))
                 connection.setsockopt(socket.SOL_SOCKET, socket.SO_RCVTIMEO, _ANSWER_TIME)
                 connection.sendall(script)
         except OSError as error:
             raise self._lost(error) from None
-        return Flight([], begun, [], [], 0)
 
     def touch_down(self, flight: Flight) -> None:
         """Nothing to wait for that `land` does not wait for."""

@@ -53,7 +53,8 @@ class Subject(Source, Protocol):
     def crowded(self) -> bool: ...
     @property
     def killed(self) -> bool: ...
-    def launch(self, *scripts: bytes) -> Flight: ...
+    def prepare(self, *scripts: bytes) -> Flight: ...
+    def take_off(self, flight: Flight) -> None: ...
     def touch_down(self, flight: Flight) -> None: ...
     def land(self, flight: Flight, *, followed: bool = False) -> Execution: ...
     def restart(self) -> None: ...
@@ -118,7 +119,8 @@ class ShardRun:
                         flying = None
                         continue
                 if ready is not None and not followed:
-                    self._launch(ready)
+                    self._begin(ready)
+                    self._take_off(ready)
                 if flying is not None:
                     self._write_down(flying)
                 flying = ready
@@ -156,16 +158,18 @@ class ShardRun:
             return False
         if any(oracle.asks(len(flying.cases)) for oracle in self._oracles):
             return False
+        self._begin(ready)
         try:
             self._lab.touch_down(flying.flight)
         except Lost as error:
             flying.current.lost = str(error)
             flying.flight = None
             return False
-        self._launch(ready)
+        self._take_off(ready)
         return True
 
-    def _launch(self, batch: Batch) -> None:
+    def _begin(self, batch: Batch) -> None:
+        """Store what is going to be sent, and make it ready; the guest may still be busy."""
         numbers = self._store.begin_cases(
             self._campaign,
             [(case.planned.name, case.script) for case in batch.cases],
@@ -178,9 +182,19 @@ class ShardRun:
             case.number = number
         batch.current.number = numbers[-1]
         try:
-            batch.flight = self._lab.launch(*(case.script for case in batch.cases))
+            batch.flight = self._lab.prepare(*(case.script for case in batch.cases))
         except Lost as error:
             batch.current.lost = str(error)
+
+    def _take_off(self, batch: Batch) -> None:
+        """Send what is ready."""
+        if batch.flight is None:
+            return
+        try:
+            self._lab.take_off(batch.flight)
+        except Lost as error:
+            batch.current.lost = str(error)
+            batch.flight = None
 
     def _land(self, batch: Batch, *, followed: bool) -> None:
         """Wait for what the cases do, and have the oracles look at it."""

@@ -11,10 +11,12 @@ disagreements.
 from __future__ import annotations
 
 import dataclasses
+import struct
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
+from fuzz.epochs import derived
 from fuzz.net.arrival import Arrival
 from fuzz.net.inflow import Inflow
 from fuzz.net.tcp import TcpFlag
@@ -23,11 +25,14 @@ from fuzz.oracles.course import Course, Expectation
 from fuzz.script import Action, Loose, Step, connections
 from fuzz.target.wire import Item
 from nst_scapy.checks import Policy
-from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header
+from nst_scapy.header import COUNTER_BITS, HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header
 from nst_scapy.keybox import KeyBox
 from nst_scapy.receiver import DgramReceiver, Receiver
 from nst_scapy.replay import DgramTable, StreamTable
 from nst_scapy.suite import SUITES, SuiteId
+
+_SEALING = struct.Struct(">8xQQ")
+"""Of a header: timestamp and nonce."""
 
 
 @dataclass(frozen=True)
@@ -57,6 +62,7 @@ class Shadow:
             Policy(frozenset(suites)),
             StreamTable(stream_sessions),
             DgramTable(dgram_sessions),
+            derived,
         )
         # When the module's socket of an IP version sealed with a session_id.
         self._sealed: dict[int, dict[int, int]] = {4: {}, 6: {}}
@@ -148,8 +154,7 @@ class Shadow:
         """Whether a limit of a record's own falls between the bounds."""
         window = self._receiver.window_ns
         judged, creation = moment.judged, moment.creation
-        for header in _headers(steps):
-            timestamp = header.timestamp
+        for timestamp, session in _sealings(steps):
             if (
                 judged.holds(timestamp + window)
                 or judged.holds(timestamp - window)
@@ -157,7 +162,7 @@ class Shadow:
             ):
                 return True
             for sessions in self._sealed.values():
-                sealed = sessions.get(header.session_id)
+                sealed = sessions.get(session)
                 if sealed is not None and judged.holds(sealed + window):
                     return True
         return False
@@ -179,16 +184,17 @@ def _copied(receiver: Receiver) -> Receiver:
     for session, dgram_entry in receiver.dgram_table.entries.items():
         dgram.entries[session] = dataclasses.replace(dgram_entry)
         dgram.moved(session)
-    return Receiver(receiver.keybox, receiver.window_ns, receiver.policy, stream, dgram)
+    return dataclasses.replace(receiver, stream_table=stream, dgram_table=dgram)
 
 
 def timestamps(steps: Sequence[Step]) -> Iterator[int]:
     """The timestamps that the case's records may be judged by."""
-    return (header.timestamp for header in _headers(steps))
+    return (timestamp for timestamp, _ in _sealings(steps))
 
 
-def _headers(steps: Sequence[Step]) -> Iterator[Header]:
-    """The headers that tell when a record was sealed: of every datagram, of a stream's first."""
+def _sealings(steps: Sequence[Step]) -> Iterator[tuple[int, int]]:
+    """When a record was sealed and with which session id, as the header tells of every datagram
+    and of a stream's first record."""
     arrival = Arrival()
     for step in steps:
         datagrams = [step.data] if step.action is Action.DATAGRAM else []
@@ -196,15 +202,27 @@ def _headers(steps: Sequence[Step]) -> Iterator[Header]:
             datagrams = [one.payload for one in arrival.packet(step.argument, step.data)]
         for payload in datagrams:
             if len(payload) >= HEADER_LEN:
-                yield Header.unpack(payload)
+                yield _sealing(payload)
     for _, *rest in connections(steps):
         start = _beginning(rest)
         if len(start) == HEADER_LEN:
-            yield Header.unpack(start)
+            yield _sealing(start)
 
 
-def _beginning(steps: Iterable[Step]) -> bytes:
+def _sealing(record: bytes) -> tuple[int, int]:
+    timestamp, nonce = _SEALING.unpack_from(record)
+    return timestamp, nonce >> COUNTER_BITS
+
+
+def _beginning(steps: Sequence[Step]) -> bytes:
     """What comes first on a connection, as much of it as a header takes."""
+    if all(step.action is not Action.TCP for step in steps):
+        start = b""
+        for step in steps:
+            start += step.data
+            if len(start) >= HEADER_LEN:
+                break
+        return start[:HEADER_LEN]
     inflow, start, following = Inflow(), b"", 0
     for step in steps:
         if step.action is Action.TCP:

@@ -54,8 +54,11 @@ class KilledLab:
     def share(self, script: bytes) -> float:
         return ALONE
 
-    def launch(self, *scripts: bytes) -> tuple[bytes, ...]:
+    def prepare(self, *scripts: bytes) -> tuple[bytes, ...]:
         return scripts
+
+    def take_off(self, flight: tuple[bytes, ...]) -> None:
+        pass
 
     def touch_down(self, flight: tuple[bytes, ...]) -> None:
         raise AssertionError("each of them is alone")
@@ -125,6 +128,7 @@ class Crowd:
         self.boots = 1
         self.batches: list[int] = []
         self.under_way: list[tuple[bytes, ...]] = []
+        self.down = 0
         self._wrong = wrong
 
     def now(self) -> int:
@@ -133,18 +137,23 @@ class Crowd:
     def share(self, script: bytes) -> float:
         return 1 / 8
 
-    def launch(self, *scripts: bytes) -> tuple[bytes, ...]:
-        self.batches.append(len(scripts))
-        self.under_way.append(scripts)
-        # One batch is judged while another is under way, and no third.
-        assert len(self.under_way) <= 2
+    def prepare(self, *scripts: bytes) -> tuple[bytes, ...]:
+        # While one batch is under way the next is made ready, and no third.
+        assert len(self.under_way) <= 1
         return scripts
+
+    def take_off(self, flight: tuple[bytes, ...]) -> None:
+        self.batches.append(len(flight))
+        assert len(self.under_way) == self.down
+        self.under_way.append(flight)
 
     def touch_down(self, flight: tuple[bytes, ...]) -> None:
         assert self.under_way == [flight]
+        self.down = 1
 
     def land(self, flight: tuple[bytes, ...], *, followed: bool) -> SimpleNamespace:
         assert self.under_way.pop(0) == flight
+        self.down = 0
         assert bool(self.under_way) == followed
         verdicts = [Counter({(Transport.DGRAM, Verdict.OK): len(script)}) for script in flight]
         return SimpleNamespace(
@@ -159,6 +168,7 @@ class Crowd:
     def restart(self) -> None:
         self.boots += 1
         self.under_way.clear()
+        self.down = 0
 
 
 def run_crowd(path: Path, lab: Crowd, cases: int) -> list[tuple[str, str, str, bytes]]:
