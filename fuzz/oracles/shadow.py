@@ -97,6 +97,7 @@ class Shadow:
         """
         steps = [step for case in cases for step in case]
         times = [(moment.judged.latest, moment.creation.latest)]
+        times += [(now, moment.creation.latest) for now in self._expiries(steps, moment.judged)]
         if self.open_to_time(steps, moment):
             times.append((moment.judged.earliest, moment.creation.earliest))
         short = any(step.action is Action.SHORTAGE for step in steps)
@@ -138,17 +139,21 @@ class Shadow:
 
     def open_to_time(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit in time falls between the bounds, so that outcomes may differ."""
+        return self.near_limit(steps, moment) or bool(self._expiries(steps, moment.judged))
+
+    def _expiries(self, steps: Sequence[Step], judged: Interval) -> list[int]:
+        """The last moments within the bounds, newest first, of entries that room may be made of.
+
+        A full table drops as many as have grown too old: between two of these no more do.
+        """
         window = self._receiver.window_ns
-        judged = moment.judged
-        if self.near_limit(steps, moment):
-            return True
-        tables = (self._receiver.stream_table, self._receiver.dgram_table)
-        return any(
-            table.size is not None
-            and len(table.entries) + len(steps) > table.size
-            and any(judged.holds(entry.timestamp + window) for entry in table.entries.values())
-            for table in tables
-        )
+        limits = {
+            entry.timestamp + window
+            for table in (self._receiver.stream_table, self._receiver.dgram_table)
+            if table.size is not None and len(table.entries) + len(steps) > table.size
+            for entry in table.entries.values()
+        }
+        return sorted(filter(judged.holds, limits), reverse=True)
 
     def near_limit(self, steps: Sequence[Step], moment: Moment) -> bool:
         """Whether a limit of a record's own falls between the bounds."""

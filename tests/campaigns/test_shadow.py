@@ -102,6 +102,17 @@ def test_eviction_at_the_window_is_a_limit() -> None:
     assert [outcome.states[2:] for outcome in outcomes] == [(1, old + 1), (2, old)]
 
 
+def test_some_of_several_entries_may_have_grown_too_old() -> None:
+    model = shadow(dgram_sessions=3)
+    old = NOW - WINDOW + 10 * MS
+    for seed in range(3):
+        model.judge([datagram(old + seed * MS, seed=seed)], moment())
+    outcomes = model.judge([datagram(NOW, seed=3)], moment(NOW + 8 * MS, NOW + 15 * MS))
+    # All three are dropped, the first two, or the oldest alone.
+    floors = [(1, old + 2 * MS), (2, old + MS), (3, old)]
+    assert [outcome.states[2:] for outcome in outcomes] == floors
+
+
 def test_streams_end_as_the_specification_says() -> None:
     def step(data: bytes) -> Step:
         return Step(Action.SEGMENT, 0, data)
