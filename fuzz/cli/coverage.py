@@ -11,7 +11,7 @@ import click
 from rich.console import Console
 
 from fuzz.coverage import html, kept, unreached
-from fuzz.coverage.report import Report, Wanted, show
+from fuzz.coverage.report import Report, Wanted, show, show_untaken
 
 
 @click.command(
@@ -41,6 +41,11 @@ from fuzz.coverage.report import Report, Wanted, show
     help="Fail, too, if a line of those files is neither reached nor explained, or an"
     " explanation is stale.",
 )  # fmt: skip
+@click.option(
+    "--untaken", is_flag=True,
+    help="Also print the lines of those files with branches that were never taken; they are in"
+    " --json anyway.",
+)  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
 def command(
     runs: tuple[Path, ...],
@@ -49,6 +54,7 @@ def command(
     min_branches: float,
     entries: Path | None,
     check: bool,
+    untaken: bool,
     as_json: bool,
 ) -> None:
     """Print the coverage of the RUNs together, which were made with `run --coverage`.
@@ -61,7 +67,10 @@ def command(
     if as_json:
         click.echo(json.dumps(report.as_json(), indent=2))
     else:
-        show(report, Console(emoji=False))
+        console = Console(emoji=False)
+        show(report, console)
+        if untaken:
+            show_untaken(report, console)
     if folder is not None:
         click.echo(html.write(report, folder), err=as_json)
     sys.exit(1 if report.fails(check=check) else 0)

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, NamedTuple
 
 from rich.console import Console
 from rich.markup import escape
@@ -23,6 +23,25 @@ class Wanted:
 
     lines: float
     branches: float
+
+
+class Untaken(NamedTuple):
+    """A line of `RECEIVE` with ways on from it that were never taken.
+
+    Attributes:
+        file: it is in.
+        number: of the line.
+        function: it is in; empty if it was compiled into several.
+        text: of the line.
+        taken: how often each way was taken, in the compiler's order; gcov does not tell which
+            of them is for a condition that holds.
+    """
+
+    file: str
+    number: int
+    function: str
+    text: str
+    taken: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -75,6 +94,15 @@ class Report:
             if name in RECEIVE.files
         ]
 
+    def untaken(self) -> Iterator[Untaken]:
+        """The lines of `RECEIVE` with branches that were never taken, by file and line."""
+        total = self.total
+        for name in RECEIVE.files:
+            for number, line in sorted(total[name].lines.items()) if name in total else ():
+                if 0 in line.branches:
+                    text = self._text(name, number)
+                    yield Untaken(name, number, line.function, text, tuple(line.branches))
+
     def rows(self) -> Iterator[tuple[str, Shares]]:
         """The files, those of `RECEIVE` first, with their sum before them, and all at the end."""
         total = self.total
@@ -112,6 +140,16 @@ class Report:
             "explained": [
                 {"file": name, "line": number, "text": text, "reason": reason}
                 for name, number, text, reason in self.reasons()
+            ],
+            "untaken": [
+                {
+                    "file": one.file,
+                    "line": one.number,
+                    "function": one.function,
+                    "text": one.text,
+                    "taken": list(one.taken),
+                }
+                for one in self.untaken()
             ],
             "shortcomings": self.shortcomings(),
         }
@@ -168,6 +206,26 @@ def show(report: Report, console: Console) -> None:
         console.print("\n[bold red]Not as it should be:[/]")
         for line in found:
             console.print(f"  {escape(line)}", highlight=False, soft_wrap=True)
+
+
+def show_untaken(report: Report, console: Console) -> None:
+    """Print the lines with branches that were never taken, for who extends a campaign."""
+    found = list(report.untaken())
+    missing = sum(one.taken.count(0) for one in found)
+    console.print(
+        f"\n[bold]Never taken in {RECEIVE.title}:[/] {missing} branches; how often each way of"
+        " their lines was",
+        highlight=False,
+    )
+    before = ("", "")
+    for one in found:
+        if (where := (one.file, one.function)) != before:
+            console.print(f"  {one.file}: [italic]{one.function}()[/]", highlight=False)
+        before = where
+        ways = " ".join(str(count) if count else "[bold red]0[/]" for count in one.taken)
+        console.print(
+            f"    {one.number}: [{ways}] {escape(one.text)}", highlight=False, soft_wrap=True
+        )
 
 
 def _cell(share: Share) -> str:

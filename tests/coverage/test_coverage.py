@@ -8,10 +8,11 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from rich.console import Console
 
 from fuzz.coverage import html, kept, unreached
 from fuzz.coverage.lines import CoverageError, FileLines, Line, Share, merged, parse, shares
-from fuzz.coverage.report import Report, Wanted
+from fuzz.coverage.report import Report, Wanted, show_untaken
 from fuzz.guest import kernel as kernels
 from fuzz.guest.errors import SetupError
 from tests.coverage.program import CHECK_C, made_run
@@ -113,6 +114,20 @@ def test_a_stale_explanation_fails(run: Path, changed: dict[str, object], text: 
 def test_what_chance_may_reach_is_not_stale(run: Path) -> None:
     by_chance = {**vars(_ENTRY), "lines": ("return -value;",), "rare": True}
     assert not _report(run, _ENTRY, unreached.Entry(**by_chance)).fails(check=True)
+
+
+def test_branches_never_taken_are_told_with_all_ways_of_their_line(run: Path) -> None:
+    (never,) = _report(run).untaken()
+    assert (never.file, never.function) == ("check.c", "refused")
+    text = CHECK_C.splitlines()[never.number - 1]
+    assert never.text == text.strip()
+    assert "77" in text
+    assert sorted(never.taken) == [0, 1]
+    console = Console(record=True, width=60)
+    show_untaken(_report(run), console)
+    said = console.export_text()
+    assert "1 branches" in said
+    assert f"    {never.number}: {list(never.taken)} {never.text}".replace(",", "") in said
 
 
 def test_too_little_fails(run: Path) -> None:
