@@ -15,20 +15,13 @@ from fuzz.net.arrival import Arrival
 from fuzz.oracles import shortage
 from fuzz.oracles.calls import Datagrams, known_flags, on_datagrams, on_stream, set_option
 from fuzz.oracles.control import TX_KEY, TX_KIDS, Control, Options
+from fuzz.oracles.local_in import plainly_not_nst
 from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
 from fuzz.oracles.shortage import Way
 from fuzz.script import Action, Loose, Step, api_of, keys_of
 from fuzz.target.wire import CALLS, TOLD, Item, Kind, Op
-from nst_scapy.checks import (
-    check_kid,
-    check_perturbation,
-    check_prefix,
-    check_suite,
-    check_timestamp,
-    dgram_flags_and_length,
-)
-from nst_scapy.header import HEADER_LEN, Header, Transport
+from nst_scapy.header import Transport
 from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
 from nst_scapy.verdict import Verdict
 
@@ -136,7 +129,7 @@ class Course:
 
     def _lost(self, served: Served) -> bool:
         """Whether some of what was sent may have been thrown away, in TCP's send queue."""
-        return self._sends and served.cut_off
+        return (self._sends or served in self._pressed) and served.cut_off
 
     def _note(self, transport: Transport, verdict: Verdict) -> None:
         self._counted[transport, verdict] += 1
@@ -272,6 +265,8 @@ class Course:
                 return shortage.looking(kept, told)
             case Action.CLOSE:
                 return [lambda: self._unknown_end(kept, step)]
+            case Action.SHUTDOWN if step.argument:
+                return shortage.shutting(kept, told)
         return shortage.refusing(told)
 
     def _unknown_end(self, served: Served, step: Step) -> list[Item]:
@@ -381,21 +376,6 @@ def _settings_of(receiver: Receiver) -> dict[str, int]:
     }
     found = {name: size for name, size in sizes.items() if size is not None}
     return {"timestamp_window_ms": receiver.window_ns // 1_000_000, **found}
-
-
-def plainly_not_nst(payload: bytes, receiver: Receiver, now: int) -> Verdict | None:
-    """Checks 1 to 9 of a datagram, which need no key."""
-    if len(payload) < HEADER_LEN:
-        return Verdict.SHORT
-    header = Header.unpack(payload)
-    return (
-        check_prefix(payload)
-        or check_suite(header, receiver.policy)
-        or dgram_flags_and_length(header, len(payload))
-        or check_perturbation(header)
-        or check_kid(header, receiver.keybox, receiver.policy)
-        or check_timestamp(header, now, receiver.window_ns)
-    )
 
 
 def _verdict(outcome: Outcome) -> Verdict:

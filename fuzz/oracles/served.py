@@ -359,7 +359,7 @@ class Served:
         if self.failed or self._inflow.reset:
             return errno.ENOTCONN
         if how:
-            self._close()
+            self.seal_close()
         self._shut_reading = self._shut_reading or how != 1
         return 0
 
@@ -371,14 +371,15 @@ class Served:
         alive = not (self.failed or self._inflow.reset)
         self._abandoned = bool(self._plain) or self._partial
         if alive and not self._abandoned:
-            self._close()
+            self.seal_close()
         self.gone = True
 
     @property
     def _partial(self) -> bool:
         return not self._stream.closed and bool(self._stream.pending)
 
-    def _close(self) -> None:
+    def seal_close(self) -> None:
+        """Seal CLOSE, if that is not done; nothing can be sent after it."""
         if not self._closed:
             self._seal()
             self._closed = True

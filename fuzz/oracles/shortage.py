@@ -98,6 +98,17 @@ def _sending(served: Served, api: Api, told: Item) -> list[Way]:
     return [outcome]
 
 
+def shutting(served: Served, told: Item) -> list[Way]:
+    """Outcomes of shutting down writing: nothing is done, or TCP has no memory for CLOSE yet."""
+
+    def sealed() -> list[Item]:
+        served.seal_close()
+        return [told]
+
+    waits = told.error == errno.EAGAIN and not served.cannot_send
+    return refusing(told) + ([sealed] if waits else [])
+
+
 def after(told: Item) -> list[Way]:
     """The outcome of sending while TCP has no memory yet for what a call before it sealed."""
     return refusing(told, frozenset({errno.EAGAIN}))

@@ -35,6 +35,7 @@ BOX = KeyBox({1: bytes(32)})
 CONNECT, ACCEPT, SHORT = Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), Step(Action.SHORTAGE, 1)
 RECEIVE, SEND, CLOSE = Step(Action.RECEIVE), Step(Action.SEND, 0, b"a reply"), Step(Action.CLOSE)
 ACCEPTED = Item(Kind.CALL, Op.ACCEPT, 0, 0, 0)
+FORGED = Item(Kind.CALL, Op.RECEIVE, errno.EBADMSG, 0, 0)
 FIRST, LATER = b"one record", b"and another"
 LONG = bytes(range(1, 251)) * 4
 VECTOR = (30, 2010)
@@ -202,6 +203,26 @@ def test_sending_may_have_to_wait_for_what_was_sealed_before() -> None:
     assert right(ways(CONNECT, ACCEPT, SHORT, SEND, SEND, told=told), full)
     told = [ACCEPTED, call(Op.TRANSMIT, 0), full]
     assert not right(ways(CONNECT, ACCEPT, SEND, SEND, told=told), full)
+
+
+@pytest.mark.parametrize(("error", "closes"), [(errno.EAGAIN, True), (errno.ENOMEM, False)])
+def test_close_may_be_sealed_although_it_could_not_be_sent_yet(error: int, closes: bool) -> None:
+    shut, broken = Step(Action.SHUTDOWN, 1), call(Op.TRANSMIT, errno.EPIPE)
+    told = [ACCEPTED, met(Op.SHUTDOWN), call(Op.SHUTDOWN, error), broken]
+    found = ways(CONNECT, ACCEPT, SHORT, shut, SEND, told=told)
+    assert bool(right(found, call(Op.SHUTDOWN, error), broken)) == closes
+
+
+def test_what_tcp_had_no_memory_for_is_lost_with_the_connection() -> None:
+    forged = records(FIRST)[0]
+    forged = forged._replace(data=forged.data[:-1] + b"!")
+    sent = call(Op.TRANSMIT, 0)
+    told = [ACCEPTED, met(Op.TRANSMIT), sent]
+    (one,) = right(ways(CONNECT, ACCEPT, SHORT, SEND, forged, RECEIVE, told=told), sent, FORGED)
+    assert one.sent == [None]
+    told = [ACCEPTED, sent]
+    (one,) = right(ways(CONNECT, ACCEPT, SEND, forged, RECEIVE, told=told), sent, FORGED)
+    assert one.sent != [None]
 
 
 def test_how_a_connection_ends_that_was_closed_without_memory_is_not_known() -> None:
