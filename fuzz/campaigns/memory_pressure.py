@@ -30,6 +30,10 @@ from nst_scapy.verdict import Verdict
 
 _POINTS = (*range(1, 33), 36, 40, 45, 50, 60, 80)
 """Which allocation fails. A call that has fewer goes as with memory, which is soon seen."""
+_FEW, _SOME = 12, 24
+"""How many there are at most, a fifth more than were seen: in a call that changes keys, or opens
+records whose keys are there; and in one that derives keys, as each does that opens an epoch's first
+record or seals one, be it CLOSE."""
 _NEW_KID = 4711
 _TABLES = TableSizes(dgram=64, stream=64)
 """Small, as the model's state is copied for each of several right outcomes."""
@@ -52,9 +56,10 @@ _SENDS = (
 _ENDS = (acts.SHUT_WRITING, acts.SHUT_BOTH, acts.CLOSE)
 
 
-def _short(name: str, *calls: Act) -> Play:
-    """The first of these calls, or any of them without memory."""
-    return Play(name, calls[0], [short(nth, call) for nth in _POINTS for call in calls])
+def _short(name: str, *calls: Act, most: int = _POINTS[-1]) -> Play:
+    """The first of these calls, or any of them without memory, at `most` allocations each."""
+    points = [nth for nth in _POINTS if nth <= most]
+    return Play(name, calls[0], [short(nth, call) for nth in points for call in calls])
 
 
 def _plain(name: str, act: Act) -> Play:
@@ -68,7 +73,7 @@ def _records(keybox: KeyBox, suite: SuiteId) -> list[SealedRecord]:
             SealedRecord(
                 f"record{at}", keybox=keybox, suite=suite, epoch=epoch, flags=Flags(0),
                 counter=counter, after=records[-1].name if records else None,
-                only=("payload", "damage"), payload=payload,
+                only=(("payload",), ("damage",))[at % 2], payload=payload,
             )
         )  # fmt: skip
     return records
@@ -97,17 +102,17 @@ def _streams(keybox: KeyBox, suite: SuiteId) -> dict[str, Scene]:
         return _plain("close", acts.SHUT_WRITING)
 
     def receive(at: int) -> Play:
-        return _short(f"receive{at}", *_RECEIVES)
+        return _short(f"receive{at}", *_RECEIVES, most=(_FEW, _SOME)[at])
 
     def send(at: int) -> Play:
         return _short(f"send{at}", *_SENDS)
 
     scenes: dict[str, Sequence[int | Play]] = {
-        "accepts": [0, 1, _short("accept", acts.ACCEPT), read(), speak(), close()],
+        "accepts": [0, 1, _short("accept", acts.ACCEPT, most=_SOME), read(), speak(), close()],
         "receives": [accept(), 0, 1, receive(0), 2, 3, receive(1), read(), speak(), close()],
         "sends": [accept(), own(), 0, read(), send(0), send(1), 1, read("rest"), speak(), close()],
         "speaks-first": [accept(), own(), send(0), 0, read(), send(1), close()],
-        "ends": [accept(), own(), 0, 1, read(), _short("end", *_ENDS), read("rest")],
+        "ends": [accept(), own(), 0, 1, read(), _short("end", *_ENDS, most=_SOME), read("rest")],
     }
     return {name: _scene(keybox, suite, parts) for name, parts in scenes.items()}
 
@@ -125,9 +130,9 @@ def _dgrams(keybox: KeyBox, suite: SuiteId) -> Scene:
         _sized(Call.READV, 20, 2000, dgram=True),
     ]  # fmt: skip
     sends = [_sized(Call.SENDMSG, size, dgram=True) for size in (100, 1400, 30_000)]
-    parts = [_short("receive0", *receives), _short("receive1", *receives), _short("send", *sends)]
-    again = Play("again", sends[0], ())
-    return Scene("udp", [*records[:2], parts[0], records[2], *parts[1:], again], dgram=True)
+    reads = [_short(f"receive{at}", *receives, most=_SOME) for at in range(2)]
+    send, again = _short("send", *sends), Play("again", sends[0], ())
+    return Scene("udp", [*records[:2], reads[0], records[2], reads[1], send, again], dgram=True)
 
 
 def _material(kid: int) -> bytes:
@@ -152,11 +157,15 @@ def _keys(keybox: KeyBox, suite: SuiteId) -> Scene:
     )  # fmt: skip
     restored = Act("restore", lambda values, offset: [Step(Action.RESTORE)])
     one, two, *_ = _records(keybox, suite)
+
+    def change(at: int) -> Play:
+        return _short(f"change{at}", *changes, most=_FEW)
+
     return Scene(
         "tcp",
         [
-            _plain("accept", acts.ACCEPT), _plain("read0", read), _short("change0", *changes),
-            _plain("read1", read), _short("change1", *changes), _plain("read2", read),
+            _plain("accept", acts.ACCEPT), _plain("read0", read), change(0),
+            _plain("read1", read), change(1), _plain("read2", read),
             _plain("restore", restored), one, two, _plain("receive", acts.RECEIVE),
             _plain("close", acts.SHUT_WRITING),
         ],
