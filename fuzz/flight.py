@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 from fuzz.coverage.guest import Taken
 from fuzz.oracles.compare import Difference, Observation
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.shadow import Moment
 from fuzz.player import Played
 from fuzz.script import Step

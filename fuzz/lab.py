@@ -27,7 +27,7 @@ from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Observation, compare
 from fuzz.oracles.console import ReportWatch
 from fuzz.oracles.counters import Counters, CountersError
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.leaks import Holdings
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, passes_the_hook, suites_of

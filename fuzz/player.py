@@ -200,7 +200,7 @@ class Player:
         courses = list(connections(steps))
         found: list[Sent | Verdict] = []
         sends = any(step.action is Action.API and api_of(step).call in SENDING for step in steps)
-        short = any(step.action is Action.SHORTAGE for step in steps)
+        short = any(step.action in (Action.SHORTAGE, Action.DROUGHT) for step in steps)
         resets: list[bytes] = []
         since = time.monotonic()
         for connection, course in zip(opened, courses, strict=True):

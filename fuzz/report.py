@@ -14,7 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fuzz.finding import FindingKind
-from fuzz.oracles.course import Verdicts
+from fuzz.oracles.expectation import Verdicts
 from fuzz.store import Store
 from fuzz.stored import StoredFinding, parse_verdicts
 from fuzz.triage.buckets import bucket_id

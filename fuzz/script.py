@@ -58,6 +58,9 @@ class Action(IntEnum):
     SHORTAGE = 17
     """Have an allocation fail in the application's next call, or copying from or to it [which
     one, from 1]."""
+    DROUGHT = 18
+    """Have allocations fail outside of the application's calls, in softirq and work items, from
+    now until its next one [how much is given out before, in units of 64 bytes]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
@@ -167,7 +170,7 @@ def described(step: Step) -> str:
     words = step.action.name.lower()
     if step.action in FAMILY:
         words += f" IPv{step.argument}"
-    elif step.action in (Action.SHUTDOWN, Action.SHORTAGE):
+    elif step.action in (Action.SHUTDOWN, Action.SHORTAGE, Action.DROUGHT):
         words += f" {step.argument}"
     elif step.action is Action.API:
         return api_of(step).described()

@@ -30,7 +30,7 @@ from typing import Any, Self, TextIO
 
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
-from fuzz.oracles.course import Verdicts
+from fuzz.oracles.expectation import Verdicts
 from fuzz.schema import SCHEMA, VERSION
 from fuzz.stored import StoredCase, StoredFinding, verdicts_text
 

@@ -7,7 +7,7 @@ from collections import Counter
 from dataclasses import dataclass
 
 from fuzz.finding import Finding
-from fuzz.oracles.course import Verdicts
+from fuzz.oracles.expectation import Verdicts
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 

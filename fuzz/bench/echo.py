@@ -22,7 +22,7 @@ from fuzz.flight import Execution, Flight
 from fuzz.lab import Lost
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.compare import Difference, Observation
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.monitors import Current, Oracle, VerdictOracle
 from fuzz.oracles.shadow import Moment
 from fuzz.player import Played

@@ -84,6 +84,11 @@ def short(nth: int, act: Act) -> Act:
     )
 
 
+def drought(units: int) -> Act:
+    """No memory for what comes until the next call, after so many units of 64 bytes."""
+    return call(f"drought after {units}", Step(Action.DROUGHT, units))
+
+
 class Play(Choice):
     """An act in a scene: what it is unless mutated, and what it may be."""
 

@@ -3,7 +3,8 @@
 
 In each case one or a few calls are short: their first, second, ... allocation fails, or a copy
 from or to the application. All that comes before and after them has memory, and shows what is
-left of the connection, the socket or the key box.
+left of the connection, the socket or the key box. Or there is a drought until the next call, for
+what the kernel does by itself: the LOCAL_IN check, and the work item that opens a first record.
 """
 
 from __future__ import annotations
@@ -53,6 +54,8 @@ _SENDS = (
     acts.SEND, _sized(Call.SENDMSG, 3000), _sized(Call.SENDMSG, 2 * MAX_STREAM_PAYLOAD + 1),
     _sized(Call.WRITEV, *(1000,) * 5), _sized(Call.SPLICE_IN, 5000), _sized(Call.SENDFILE, 30_000),
 )  # fmt: skip
+_DROUGHTS = tuple(acts.drought(units) for units in range(256))
+"""A first record takes up to 14 KiB, of which only one allocation or two may break it."""
 _ENDS = (acts.SHUT_WRITING, acts.SHUT_BOTH, acts.CLOSE)
 
 
@@ -66,22 +69,24 @@ def _plain(name: str, act: Act) -> Play:
     return Play(name, act, ())
 
 
-def _records(keybox: KeyBox, suite: SuiteId) -> list[SealedRecord]:
+def _records(keybox: KeyBox, suite: SuiteId, damaged: int = 1) -> list[SealedRecord]:
+    """Of two in a row the first (0) or the second (1) may be damaged, and the other's payload is
+    any."""
     records: list[SealedRecord] = []
     for at, (epoch, counter, payload) in enumerate(_LAYOUT):
         records.append(
             SealedRecord(
                 f"record{at}", keybox=keybox, suite=suite, epoch=epoch, flags=Flags(0),
                 counter=counter, after=records[-1].name if records else None,
-                only=(("payload",), ("damage",))[at % 2], payload=payload,
+                only=("damage" if at % 2 == damaged else "payload",), payload=payload,
             )
         )  # fmt: skip
     return records
 
 
-def _scene(keybox: KeyBox, suite: SuiteId, parts: Sequence[int | Play]) -> Scene:
+def _scene(keybox: KeyBox, suite: SuiteId, parts: Sequence[int | Play], damaged: int = 1) -> Scene:
     """A connection: what its application does, and between that records, by their numbers."""
-    records = _records(keybox, suite)
+    records = _records(keybox, suite, damaged)
     return Scene("tcp", [records[part] if isinstance(part, int) else part for part in parts])
 
 
@@ -114,7 +119,13 @@ def _streams(keybox: KeyBox, suite: SuiteId) -> dict[str, Scene]:
         "speaks-first": [accept(), own(), send(0), 0, read(), send(1), close()],
         "ends": [accept(), own(), 0, 1, read(), _short("end", *_ENDS, most=_SOME), read("rest")],
     }
-    return {name: _scene(keybox, suite, parts) for name, parts in scenes.items()}
+    found = {name: _scene(keybox, suite, parts) for name, parts in scenes.items()}
+    drought = Play("drought", _DROUGHTS[0], _DROUGHTS)
+    dry: dict[str, Sequence[int | Play]] = {
+        "arrives": [accept(), drought, 0, 1, read(), speak(), close()],
+        "waits": [drought, 0, accept(), 1, read(), speak(), close()],
+    }
+    return found | {name: _scene(keybox, suite, parts, 0) for name, parts in dry.items()}
 
 
 def _dgrams(keybox: KeyBox, suite: SuiteId) -> Scene:
@@ -186,8 +197,8 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
 MEMORY_PRESSURE = Campaign(
     "memory-pressure",
     "calls in which the kernel runs out of memory at each of their allocations: accept, receive,"
-    " send, shutdown and close, datagrams, key changes; what is left has to work, or to have ended"
-    " in an orderly way",
+    " send, shutdown and close, datagrams, key changes; and what comes while there is none at all;"
+    " what is left has to work, or to have ended in an orderly way",
     (Verdict.OK, Verdict.AUTH),
     _requests,
     _TABLES,

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from fuzz.api import SENDING, Call
 from fuzz.oracles.counters import Counters, Place
-from fuzz.oracles.course import Expectation, Verdicts
+from fuzz.oracles.expectation import Expectation, Verdicts
 from fuzz.oracles.served import Sent
 from fuzz.target.wire import Item, Kind, Op
 from nst_scapy.header import Transport

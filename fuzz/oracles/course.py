@@ -7,7 +7,6 @@ import errno
 import zlib
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from functools import partial
 
 from fuzz.api import CONTROL, FLAGGED, SENDING, Api, Call
@@ -15,36 +14,19 @@ from fuzz.net.arrival import Arrival
 from fuzz.oracles import shortage
 from fuzz.oracles.calls import Datagrams, known_flags, on_datagrams, on_stream, set_option
 from fuzz.oracles.control import TX_KEY, TX_KIDS, Control, Options
+from fuzz.oracles.expectation import Expectation, Verdicts
 from fuzz.oracles.local_in import plainly_not_nst
 from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
 from fuzz.oracles.shortage import Way
-from fuzz.script import Action, Loose, Step, api_of, keys_of
+from fuzz.script import ON_CONNECTION, Action, Loose, Step, api_of, keys_of
 from fuzz.target.wire import CALLS, TOLD, Item, Kind, Op
 from nst_scapy.header import Transport
 from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
 from nst_scapy.verdict import Verdict
 
-Verdicts = Counter[tuple[Transport, Verdict]]
-
-
-@dataclass
-class Expectation:
-    """What the model makes of a case.
-
-    Attributes:
-        verdicts: how often each.
-        items: what the application receives, in the order in which the target collects.
-        states: number of entries and floor of the STREAM table, and of the DGRAM table.
-        sent: what the guest seals on each connection; `None` where that is not known.
-        each: the verdicts of every case, if several were judged together.
-    """
-
-    verdicts: Verdicts = field(default_factory=Counter)
-    items: list[Item] = field(default_factory=list)
-    states: tuple[int, int, int, int] = (0, 0, 0, 0)
-    sent: list[Sent | None] = field(default_factory=list)
-    each: list[Verdicts] = field(default_factory=list)
+_SENT = ON_CONNECTION | {Action.CONNECT, Action.DATAGRAM, Action.PACKET}
+"""Steps that the application does not hear of before its next call."""
 
 
 class Course:
@@ -68,7 +50,7 @@ class Course:
         """
         self.options: list[int] = []
         self._choices = choices
-        self._short = False
+        self._short = self._drought = False
         self._receiver = receiver
         self._box = receiver.keybox
         self._sockets = sockets
@@ -106,6 +88,7 @@ class Course:
         # replay table that is full.
         for self._counted, step in later:
             self._step(step)
+        self._end_drought()
         self._collect()
         if self._kept is not None:
             self._kept.close()
@@ -135,6 +118,8 @@ class Course:
         self._counted[transport, verdict] += 1
 
     def _step(self, step: Step) -> None:
+        if step.action not in _SENT:
+            self._end_drought()
         match step.action:
             case Action.DATAGRAM:
                 self._datagram(step.argument, step.data)
@@ -161,6 +146,8 @@ class Course:
                 self._control.restore()
             case Action.SHORTAGE:
                 self._short = True
+            case Action.DROUGHT:
+                self._drought = True
             case Action.API:
                 api = api_of(step)
                 told = self._told_of(Kind.API)
@@ -189,6 +176,32 @@ class Course:
             self._note(Transport.DGRAM, verdict)
 
     def _segment(self, served: Served, step: Step) -> None:
+        """A segment; in a drought LOCAL_IN may have to leave it to the receive path."""
+        if not self._drought:
+            self._arrives(served, step)
+            return
+
+        def arrives(*, unexamined: bool) -> list[Item]:
+            served.unexamined = unexamined
+            self._arrives(served, step)
+            return []
+
+        self._chosen([lambda: arrives(unexamined=False), lambda: arrives(unexamined=True)])
+        served.unexamined = False
+
+    def _end_drought(self) -> None:
+        """The application calls; the work item may have half opened what came before."""
+        kept = self._kept
+        if self._drought and kept is not None and kept.opens_first:
+
+            def broken() -> list[Item]:
+                kept.run_dry()
+                return []
+
+            self._chosen([list[Item], broken])
+        self._drought = False
+
+    def _arrives(self, served: Served, step: Step) -> None:
         if step.action is not Action.TCP:
             served.follow(step.data, fin=step.action is Action.FIN)
             return

@@ -27,7 +27,7 @@ from nst_scapy.header import (
 )
 from nst_scapy.receiver import Outcome, Receiver
 from nst_scapy.stream import StreamReceiver
-from nst_scapy.suite import SUITES
+from nst_scapy.suite import SUITES, record_len
 from nst_scapy.verdict import Verdict
 
 Note = Callable[[Transport, Verdict], None]
@@ -62,6 +62,7 @@ class Served:
         dry: it was for want of memory.
         cleared: bytes behind what the last call took in which a record was opened that did not
             verify; at most so many are cleared, and otherwise nothing is written there.
+        unexamined: the LOCAL_IN check has no memory for what it does to a connection.
     """
 
     def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
@@ -72,6 +73,7 @@ class Served:
         self.refused = False
         self.dry = False
         self.cleared = 0
+        self.unexamined = False
         self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
         self._inflow = Inflow()
         self._time = (now, age)
@@ -137,7 +139,8 @@ class Served:
     def _refused(self, offset: int, flags: int, payload: bytes) -> bool:
         """The LOCAL_IN check (section 10), which looks at the first bytes expected."""
         if (
-            self._inflow.next
+            self.unexamined
+            or self._inflow.next
             or offset
             or self._inflow.ended
             or flags & (TcpFlag.SYN | TcpFlag.RST)
@@ -287,6 +290,13 @@ class Served:
         if not self._plain:
             self._fill(asked=True)
         return bytes(self._plain)
+
+    @property
+    def opens_first(self) -> bool:
+        """Whether a whole record waits that is opened without anybody asking (section 8)."""
+        waiting = bytes(self._queue)
+        whole = 0 < record_len(waiting) <= len(waiting)
+        return whole and not (self._accepted_any or self.failed or self._stream.pending)
 
     def run_dry(self) -> None:
         """There was no memory for a record that was half opened: it cannot be tried again."""

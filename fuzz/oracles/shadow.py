@@ -21,7 +21,8 @@ from fuzz.net.arrival import Arrival
 from fuzz.net.inflow import Inflow
 from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.clock import Interval
-from fuzz.oracles.course import Course, Expectation
+from fuzz.oracles.course import Course
+from fuzz.oracles.expectation import Expectation
 from fuzz.script import Action, Loose, Step, connections
 from fuzz.target.wire import Item
 from nst_scapy.checks import Policy
@@ -100,7 +101,7 @@ class Shadow:
         times += [(now, moment.creation.latest) for now in self._expiries(steps, moment.judged)]
         if self.open_to_time(steps, moment):
             times.append((moment.judged.earliest, moment.creation.earliest))
-        short = any(step.action is Action.SHORTAGE for step in steps)
+        short = any(step.action in (Action.SHORTAGE, Action.DROUGHT) for step in steps)
         before = _copied(self._receiver) if len(times) > 1 or short else None
         outcomes: list[Expectation] = []
         self._states = []

@@ -49,6 +49,7 @@ enum op {
 	OP_LOOK = 11, /* no more than before every other one */
 	OP_API = 12,  /* data is struct api; family 0 is that connection, 4 and 6 datagrams */
 	OP_SHORTAGE = 13, /* the allocation of the next call that value says fails */
+	OP_DROUGHT = 14, /* until the next request: value * 64 bytes, and then no memory */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
@@ -342,6 +343,7 @@ static void serve(int control)
 	struct edges edges = { 0 };
 	char taint[24];
 
+	drought_end();
 	if (n < (ssize_t)sizeof(*request))
 		return;
 	request = malloc(n + 1);
@@ -375,6 +377,9 @@ static void serve(int control)
 		break;
 	case OP_SHORTAGE:
 		error = shortage_want(be64toh(request->value));
+		break;
+	case OP_DROUGHT:
+		error = drought_begin(be64toh(request->value));
 		break;
 	case OP_SEND:
 		error = send_datagram(peer, request, data);

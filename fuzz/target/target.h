@@ -84,6 +84,13 @@ int shortage_wanted(void);
 void shortage_begin(void);
 int shortage_end(void);
 
+/*
+ * drought.c: between its beginning and its end all kmalloc() fails but our own, when @units of
+ * 64 bytes have been given out. 0 or an errno.
+ */
+int drought_begin(unsigned int units);
+void drought_end(void);
+
 /* holdings.c */
 int holdings(bool at_once, char *out, size_t *length);
 

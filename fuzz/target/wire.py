@@ -49,6 +49,9 @@ class Op(IntEnum):
     SHORTAGE = 13
     """Have the allocation that the value says fail, from 1, in the next call of the others
     before this one. An item of its kind then comes before the call's."""
+    DROUGHT = 14
+    """Have allocations fail until the next request but for the target's own, when 64 bytes times
+    the value have been given out."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
     never seen before. All follow on the control channel if any is new, or the value is not 0."""
@@ -70,8 +73,9 @@ CALLS = {
     Action.LOOK: Op.LOOK,
     Action.API: Op.API,
     Action.SHORTAGE: Op.SHORTAGE,
+    Action.DROUGHT: Op.DROUGHT,
 }
-"""The steps that are a call of the application."""
+"""The steps that are a call of the application, or come before one."""
 
 
 class Kind(IntEnum):

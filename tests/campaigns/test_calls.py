@@ -14,7 +14,7 @@ import pytest
 from fuzz.api import Api, Call, option, outgoing, sized
 from fuzz.oracles.calls import SO_PEEK_OFF, SO_RCVLOWAT
 from fuzz.oracles.clock import Interval
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, ScriptError, Step, api_of, api_step, described, unpack

@@ -11,7 +11,7 @@ import pytest
 
 from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.clock import Interval
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.outflow import sealed
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, token_of

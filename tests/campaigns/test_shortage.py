@@ -18,7 +18,7 @@ from fuzz.guest import kernel as kernels
 from fuzz.guest.errors import SetupError
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.control import KEYBOX_FILE
-from fuzz.oracles.course import Expectation
+from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Step, api_step
 from fuzz.target.wire import Item, Kind, Op
@@ -33,6 +33,7 @@ NOW = 1_800_000_000 * SECOND
 MOMENT = Moment(Interval(NOW, NOW), Interval(NOW - 60 * SECOND, NOW - 60 * SECOND))
 BOX = KeyBox({1: bytes(32)})
 CONNECT, ACCEPT, SHORT = Step(Action.CONNECT, 4), Step(Action.ACCEPT, 4), Step(Action.SHORTAGE, 1)
+LOOK = Step(Action.LOOK)
 RECEIVE, SEND, CLOSE = Step(Action.RECEIVE), Step(Action.SEND, 0, b"a reply"), Step(Action.CLOSE)
 ACCEPTED = Item(Kind.CALL, Op.ACCEPT, 0, 0, 0)
 FORGED = Item(Kind.CALL, Op.RECEIVE, errno.EBADMSG, 0, 0)
@@ -223,6 +224,30 @@ def test_what_tcp_had_no_memory_for_is_lost_with_the_connection() -> None:
     told = [ACCEPTED, sent]
     (one,) = right(ways(CONNECT, ACCEPT, SEND, forged, RECEIVE, told=told), sent, FORGED)
     assert one.sent != [None]
+
+
+@pytest.mark.parametrize(
+    ("whole", "read_before", "may_break"),
+    [(True, False, True), (False, False, False), (True, True, False)],
+)
+def test_only_a_whole_first_record_is_opened_without_a_call(
+    *, whole: bool, read_before: bool, may_break: bool
+) -> None:
+    first, second = records(FIRST, LATER)
+    steps = [CONNECT, ACCEPT, first, RECEIVE] if read_before else [CONNECT, ACCEPT]
+    comes = second if read_before else first
+    comes = comes if whole else comes._replace(data=comes.data[:-1])
+    found = ways(*steps, Step(Action.DROUGHT), comes, RECEIVE, told=[])
+    data = (LATER if read_before else FIRST) if whole else b""
+    assert right(found, call(Op.RECEIVE, errno.EAGAIN, data))
+    assert bool(right(found, call(Op.RECEIVE, errno.ENOMEM))) == may_break
+
+
+def test_what_local_in_has_no_memory_to_refuse_is_judged_when_it_is_read() -> None:
+    wrong = records(FIRST)[0]._replace(data=bytes(60))
+    found = ways(CONNECT, ACCEPT, Step(Action.DROUGHT), wrong, LOOK, RECEIVE, told=[])
+    assert {one.verdicts[Transport.STREAM, Verdict.MAGIC] for one in found} == {1}
+    assert len(right(found, FORGED)) == len(found) == 2  # one tells how the connection ended
 
 
 def test_how_a_connection_ends_that_was_closed_without_memory_is_not_known() -> None:

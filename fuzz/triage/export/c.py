@@ -48,7 +48,9 @@ def _keyless(one: Exchange) -> bool:
 
 
 def _in_c(course: Course) -> bool:
-    unknown = (Action.REFLECT, Action.API, Action.RESTORE, Action.SHORTAGE)
+    unknown = (
+        Action.REFLECT, Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT,
+    )  # fmt: skip
     return all(act.step.action not in unknown for act in course.acts)
 
 

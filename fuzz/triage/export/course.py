@@ -94,7 +94,7 @@ def _call(course: Course, one: Placed) -> str:
         return _application(act)
     if step.action is Action.API and api_of(step).call not in _NOT_MADE:
         return _made(api_of(step))
-    if step.action in (Action.API, Action.RESTORE, Action.SHORTAGE):
+    if step.action in (Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT):
         told = f"{described(step)}: no script does this, nst-fuzz replay does"
         return f"raise SystemExit({told!r})"
     if step.action is Action.KEYS:

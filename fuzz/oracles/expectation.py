@@ -1,0 +1,33 @@
+# SPDX-License-Identifier: GPL-2.0-or-later
+"""What the model makes of a case."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass, field
+
+from fuzz.oracles.served import Sent
+from fuzz.target.wire import Item
+from nst_scapy.header import Transport
+from nst_scapy.verdict import Verdict
+
+Verdicts = Counter[tuple[Transport, Verdict]]
+
+
+@dataclass
+class Expectation:
+    """What the model makes of a case.
+
+    Attributes:
+        verdicts: how often each.
+        items: what the application receives, in the order in which the target collects.
+        states: number of entries and floor of the STREAM table, and of the DGRAM table.
+        sent: what the guest seals on each connection; `None` where that is not known.
+        each: the verdicts of every case, if several were judged together.
+    """
+
+    verdicts: Verdicts = field(default_factory=Counter)
+    items: list[Item] = field(default_factory=list)
+    states: tuple[int, int, int, int] = (0, 0, 0, 0)
+    sent: list[Sent | None] = field(default_factory=list)
+    each: list[Verdicts] = field(default_factory=list)
