@@ -24,7 +24,7 @@ class Call(IntEnum):
     """Which call it is."""
 
     RECVMSG = 1
-    """Into buffers of the sizes given."""
+    """Into buffers of the sizes given. With a value other than 0 the last one is nowhere."""
     READV = 2
     """The same."""
     RECVMMSG = 3
@@ -39,10 +39,16 @@ class Call(IntEnum):
     POLL = 7
     """Whether there is anything to read."""
     SET_OPTION = 8
-    """setsockopt; the value is level << 32 | name, the rest is the option's value."""
+    """setsockopt; the value is level << 32 | name, the rest is the option's value. Flags other
+    than 0 are the length that it is said to have; memory ends where it does."""
 
     GET_OPTION = 9
     """getsockopt; the value as for setting, the flags are the room for it."""
+    CONNECT = 10
+    """Connect a socket for datagrams to us, until the case ends."""
+    WAITER = 11
+    """A thread receives into one buffer, and waits, or is done; then the value happens, an
+    `Event`."""
     SENDMSG = 16
     """From buffers of the sizes given; the value is what the first byte is (`outgoing`). With
     `WITH_UDP_SEGMENT` a control message asks for segmentation."""
@@ -64,13 +70,37 @@ class Call(IntEnum):
     """The rest is PATH."""
 
 
+class Event(IntEnum):
+    """What happens while a `Call.WAITER` waits."""
+
+    FRAMES = 0
+    """When it waits what the next steps send comes: one step's on a connection, all datagrams up
+    to the next call. If there are none, nothing happens."""
+    SIGNAL = 1
+    """A signal to the thread."""
+    SHUT_READING = 2
+    """The socket is shut down for reading. One for datagrams is read to its end afterwards, and
+    another one takes its place."""
+    SHUT_BOTH = 3
+    """The same both ways."""
+    DISABLED = 4
+    """NST is disabled, reading is shut down, and NST is enabled again."""
+
+
 CONTROL = frozenset({Call.NETLINK, Call.WRITE_FILE, Call.READ_FILE})
 """Calls on no socket."""
 SENDING = frozenset(
     {Call.SENDMSG, Call.WRITEV, Call.SENDMMSG, Call.SPLICE_IN, Call.SENDFILE, Call.WRITERS}
 )
 """Calls that send."""
-SIZED = SENDING | {Call.RECVMSG, Call.READV, Call.RECVMMSG, Call.SPLICE_OUT, Call.READERS}
+SIZED = SENDING | {
+    Call.RECVMSG,
+    Call.READV,
+    Call.RECVMMSG,
+    Call.SPLICE_OUT,
+    Call.READERS,
+    Call.WAITER,
+}
 """Calls whose rest is sizes, 4 bytes each."""
 FLAGGED = frozenset({Call.SENDMSG, Call.SENDMMSG, Call.RECVMSG, Call.RECVMMSG})
 """Calls whose flags reach the socket."""
@@ -121,6 +151,8 @@ class Api(NamedTuple):
         call, rest = Call(number), data[_HEAD.size :]
         if call in SIZED and len(rest) % _SIZE.size:
             raise ValueError(f"a call with {len(rest)} bytes of sizes")
+        if call is Call.WAITER:
+            Event(value)
         return cls(call, flags, value, rest, wait, socket)
 
     def described(self) -> str:
@@ -130,6 +162,7 @@ class Api(NamedTuple):
         if self.call is Call.SET_OPTION:
             level, name = self.value >> 32, self.value & 0xFFFFFFFF
             words += f" level {level} name {name} to {self.rest.hex() or 'nothing'}"
+            words += f", said to be {self.flags} bytes" if self.flags else ""
         elif self.call is Call.GET_OPTION:
             words += f" level {self.value >> 32} name {self.value & 0xFFFFFFFF}, room {self.flags}"
         elif self.call is Call.NETLINK:
@@ -141,6 +174,8 @@ class Api(NamedTuple):
             words += f" sizes {self.sizes}, flags {self.flags:#x}"
             words += ", the last one peeks" if self.value and self.call is Call.READERS else ""
             words += f", bytes from {self.value:#x} on" if self.call in SENDING else ""
+            words += ", into nowhere" if self.value and self.call is Call.RECVMSG else ""
+            words += f": {Event(self.value).name.lower()}" if self.call is Call.WAITER else ""
         return words + (f", waits {self.wait} ms" if self.wait else "")
 
 

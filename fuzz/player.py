@@ -18,7 +18,18 @@ from fuzz.oracles.control import SYSCTL
 from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import token_of
-from fuzz.script import ON_CONNECTION, Action, Loose, Step, api_of, connections, keys_of
+from fuzz.script import (
+    ON_CONNECTION,
+    SENT,
+    Action,
+    Loose,
+    Step,
+    api_of,
+    connections,
+    keys_of,
+    paired,
+    waits_for_frames,
+)
 from fuzz.target.client import TargetClient
 from fuzz.target.wire import CALLS, Item, Op, Reply
 from nst_scapy.header import DEFAULT_PORT
@@ -122,22 +133,13 @@ class Player:
         )
         self.prepare()
         source = 0
-        for step in itertools.chain.from_iterable((None, *steps) for steps in cases):
-            if step is None:
+        for pair in itertools.chain.from_iterable((None, *paired(steps)) for steps in cases):
+            if pair is None:
                 source = next(self._ports)
                 continue
-            if step.action in ON_CONNECTION:
-                if opened:
-                    frames += _sent_on(opened[-1], step)
-            elif step.action is Action.DATAGRAM:
-                frames += self._host.datagram(
-                    step.data,
-                    source_port=source,
-                    destination_port=DEFAULT_PORT,
-                    family=step.argument,
-                )
-            elif step.action is Action.PACKET:
-                frames.append(self._host.packet(step.data, step.argument))
+            step, awaited = pair
+            if step.action in SENT:
+                frames += self._frames(step, opened, source)
             elif step.action is Action.CONNECT:
                 opened.append(self._dialler.connect(step.argument, ANSWER_SECONDS))
                 frames.append(opened[-1].ack())
@@ -151,7 +153,10 @@ class Player:
                     self.load(keys_of(step, self._keybox))
                 else:
                     items += self._call(frames, step, opened).items
-                frames = []
+                frames = [f for one in awaited for f in self._frames(one, opened, source)]
+                if waits_for_frames(step):
+                    items += self.ask(frames, Op.JOIN).items
+                    frames = []
         return Played(frames, items, opened, asked)
 
     def collect(self, frames: Sequence[bytes], *, kept: bool) -> int:
@@ -160,6 +165,19 @@ class Player:
         If a connection is `kept` it is closed. Returns the number of the request.
         """
         return self.client.send(Op.COLLECT, before=frames, value=int(kept))
+
+    def _frames(self, step: Step, opened: Sequence[Connection], source: int) -> list[bytes]:
+        """The frames of a step that only sends; of its datagrams `source` is the port."""
+        if step.action in ON_CONNECTION:
+            return _sent_on(opened[-1], step) if opened else []
+        if step.action is Action.PACKET:
+            return [self._host.packet(step.data, step.argument)]
+        return self._host.datagram(
+            step.data,
+            source_port=source,
+            destination_port=DEFAULT_PORT,
+            family=step.argument,
+        )
 
     def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
         """Have the application do a step, after the frames."""

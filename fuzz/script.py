@@ -8,11 +8,11 @@ A case's bytes are its steps one after another: operation (1 byte), argument
 from __future__ import annotations
 
 import struct
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from enum import IntEnum
 from typing import NamedTuple, Self
 
-from fuzz.api import Api
+from fuzz.api import Api, Call, Event
 from nst_scapy.keybox import KeyBox
 
 _STEP = struct.Struct(">BBI")
@@ -68,6 +68,12 @@ class Action(IntEnum):
 
 ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
 """What is sent on the connection that was opened last."""
+
+_ALONE = frozenset({Action.DATAGRAM, Action.PACKET})
+"""What is sent on no connection."""
+
+SENT = ON_CONNECTION | _ALONE
+"""What sends frames and no more."""
 
 CALLS_ON_KEPT = frozenset({Action.RECEIVE, Action.SEND, Action.SHUTDOWN, Action.CLOSE, Action.LOOK})
 """What the application does with the connection that it keeps."""
@@ -201,6 +207,36 @@ def api_of(step: Step) -> Api:
         return Api.unpack(step.data, step.argument)
     except ValueError as error:
         raise ScriptError(f"an API step: {error}") from None
+
+
+def waits_for_frames(step: Step) -> bool:
+    """Whether a step is a call that waits for frames.
+
+    Raises:
+        ScriptError: it is an API step without a call.
+    """
+    if step.action is not Action.API:
+        return False
+    api = api_of(step)
+    return api.call is Call.WAITER and api.value == Event.FRAMES
+
+
+def paired(steps: Sequence[Step]) -> Iterator[tuple[Step, Sequence[Step]]]:
+    """The steps in order, each with those behind it whose frames come while it waits.
+
+    Raises:
+        ScriptError: an API step is none.
+    """
+    at = 0
+    while at < len(steps):
+        step, begin = steps[at], at + 1
+        at = begin
+        if waits_for_frames(step):
+            if not step.argument:
+                at += at < len(steps) and steps[at].action in ON_CONNECTION
+            while step.argument and at < len(steps) and steps[at].action in _ALONE:
+                at += 1
+        yield step, steps[begin:at]
 
 
 def keys_step(origins: Mapping[int, int]) -> Step:

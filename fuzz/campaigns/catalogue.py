@@ -11,12 +11,14 @@ from fuzz.campaigns.dgram import DGRAM_RECORD
 from fuzz.campaigns.dgram_ip import DGRAM_IP
 from fuzz.campaigns.keys import KEYS
 from fuzz.campaigns.memory_pressure import MEMORY_PRESSURE
+from fuzz.campaigns.options import OPTIONS
 from fuzz.campaigns.receive_api import RECEIVE_API
 from fuzz.campaigns.replay import REPLAY
 from fuzz.campaigns.send_api import SEND_API
 from fuzz.campaigns.stream import STREAM_RECORD
 from fuzz.campaigns.stream_lifecycle import STREAM_LIFECYCLE
 from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
+from fuzz.campaigns.waiting import WAITING
 from fuzz.corpus.mutants import NAME, mutants
 from fuzz.corpus.run import start_of
 from fuzz.errors import UserError
@@ -37,6 +39,8 @@ CAMPAIGNS = {
         SEND_API,
         CONTROL_PLANE,
         MEMORY_PRESSURE,
+        OPTIONS,
+        WAITING,
     )
 }
 

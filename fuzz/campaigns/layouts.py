@@ -202,6 +202,32 @@ def _ipv4() -> Iterator[Layout]:
     yield Layout("another protocol", changed(9, b"\x88"))
 
 
+def _elsewhere(destination: bytes = b"", port: int = 0) -> Make:
+    """To another address or port than the socket's own."""
+
+    def make(bare: Bare, draw: random.Random) -> list[bytes]:  # noqa: ARG001
+        own, other = struct.unpack_from(">HH", bare.segment)
+        to = destination or bare.destination
+        segment = udp.segment(bare.source, to, own, port or other, bare.segment[8:])
+        return [Bare(bare.source, to, bare.ident, segment).packet(segment)]
+
+    return make
+
+
+_NOBODYS_PORT = 9
+_GROUPS = {
+    4: {"all hosts": bytes((224, 0, 0, 1)), "broadcast": b"\xff" * 4},
+    6: {"all nodes": b"\xff\x02" + bytes(13) + b"\1"},
+}
+"""That every host is in."""
+
+
+def _destinations(family: int) -> Iterator[Layout]:
+    for name, address in _GROUPS[family].items():
+        yield Layout(f"to {name}", _elsewhere(address))
+    yield Layout("to a port that nobody listens on", _elsewhere(port=_NOBODYS_PORT))
+
+
 def _head6(following: int, body: bytes) -> bytes:
     """An extension header, padded to a multiple of 8 bytes with zeros (Pad1)."""
     body += bytes(-(len(body) + 2) % 8)
@@ -272,7 +298,7 @@ def _hop(packet: bytes) -> bytes:
 
 
 LAYOUTS = {
-    4: tuple(itertools.chain(_fragments(), _lengths(), _ipv4())),
-    6: tuple(itertools.chain(_fragments(), _lengths(), _ipv6())),
+    4: tuple(itertools.chain(_fragments(), _lengths(), _ipv4(), _destinations(4))),
+    6: tuple(itertools.chain(_fragments(), _lengths(), _ipv6(), _destinations(6))),
 }
 """By IP version."""

@@ -37,6 +37,8 @@ _FLAGS = (
     0x7FFFFFFF, 0xFFFFFFFF,
     0x7FFFFFFF & ~MSG_ERRQUEUE & ~1, 0x7FFFFFFF & ~MSG_ERRQUEUE & ~1 & ~_PEEK,
 )  # fmt: skip
+_NOWHERE = 1
+"""As a value of RECVMSG: its last buffer is where no memory is."""
 _WAIT_MS = 10
 _COMBINED = 240
 """How many calls are drawn from all combinations of flags and shapes."""
@@ -67,6 +69,8 @@ def _calls() -> Iterator[Api]:
             yield sized(Call.RECVMMSG, draw.choice(_MESSAGES), flags, wait=wait)
         else:
             yield sized(Call.RECVMSG, draw.choice(_SHAPES), flags, wait=wait)
+    for size in (1, 64, _LARGE):
+        yield sized(Call.RECVMSG, (size,), value=_NOWHERE)
 
 
 def _stream_calls() -> Iterator[Api]:
@@ -88,6 +92,10 @@ _DGRAM = tuple(acts.api(made, dgram=True) for made in _calls())
 
 def _of_stream(call: Call, *sizes: int, flags: int = 0) -> Act:
     return acts.api(sized(call, sizes, flags))
+
+
+def _nowhere(size: int) -> Act:
+    return acts.api(sized(Call.RECVMSG, (size,), value=_NOWHERE))
 
 
 def _of_dgram(call: Call, *sizes: int, flags: int = 0) -> Act:
@@ -151,6 +159,9 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
             acts.NOTHING, _of_stream(Call.READERS, 3, 5, 7), acts.NOTHING,
             _of_stream(Call.READERS, 64, 64), acts.RECEIVE,
         ],
+        "nowhere": [
+            _of_stream(message, 64), _nowhere(64), acts.RECEIVE, _nowhere(_LARGE),
+        ],
         "never": [acts.NOTHING, acts.NOTHING, acts.NOTHING, acts.NOTHING],
     }  # fmt: skip
     waiting = acts.api(sized(message, (64,), wait=_WAIT_MS), dgram=True)
@@ -162,6 +173,9 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
         "dgram-messages": [_of_dgram(many, 5, 64), _of_dgram(many, 64, 64, 64)],
         "dgram-waits": [
             _of_dgram(many, 64, 64, 64), waiting, _of_dgram(message, 64), waiting,
+        ],
+        "dgram-nowhere": [
+            acts.api(sized(message, (64,), value=_NOWHERE), dgram=True), _of_dgram(message, 64),
         ],
         "dgram-others": [
             acts.api(Api(Call.INQ), dgram=True), _of_dgram(Call.SPLICE_OUT, 4096),

@@ -5,9 +5,12 @@ from __future__ import annotations
 
 from collections.abc import Collection
 
+from fuzz.campaigns import acts
+from fuzz.campaigns.acts import Play, Scene
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.segments import Segments
 from fuzz.campaigns.steps import CaseRequest
+from fuzz.campaigns.strays import Strays
 from fuzz.campaigns.stream import stream
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
@@ -23,7 +26,13 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
             requests.append(
                 CaseRequest(f"{epochs}-{suite.name}", children=[Segments("tcp", records)])
             )
-    return requests
+    for family in (4, 6):
+        requests.append(CaseRequest(f"strays-{family}", children=[Strays("strays", family)]))
+    # What comes for a connection whose application is gone, or sends no more.
+    (record,) = stream(keybox, min(provided), [("a", 0)], close=False, only=("magic", "damage"))
+    closed = Play("end", acts.CLOSE, (acts.SHUT_WRITING, acts.NOTHING))
+    scene = Scene("tcp", [Play("accept", acts.ACCEPT, ()), closed, record])
+    return [*requests, CaseRequest("closed", children=[scene])]
 
 
 STREAM_SEGMENTS = Campaign(

@@ -1,8 +1,8 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
 """What UDP hands on of the IP packets that reach it, as Linux does as shipped.
 
-Only packets for the host's own unicast address. A packet that the host answers with
-an ICMP error counts as one that does not arrive.
+Only packets for the host's own unicast address, and for groups that every host is in. A packet
+that the host answers with an ICMP error counts as one that does not arrive.
 """
 
 from __future__ import annotations
@@ -16,6 +16,8 @@ from fuzz.net.ip import UDP, checksum, pseudo_checksum
 
 _IPV4_LEN, _IPV6_LEN, _UDP_LEN = 20, 40, 8
 _HOP_BY_HOP, _ROUTING, _FRAGMENT, _DESTINATION = 0, 43, 44, 60
+_CLASS_D, _MULTICAST6 = 224, 0xFF
+"""The first byte of groups' addresses: this or a larger one (the broadcast address) of IPv4's."""
 _MAX_OPTIONS = 8
 """Options in one extension header (net.ipv6.max_hbh_opts_number and its twin)."""
 _MAX_PAD = 7
@@ -30,11 +32,13 @@ class Arrived(NamedTuple):
         delivered: whether a socket gets it; else it gets as far as netfilter's LOCAL_IN, and
             is then refused for an extension header.
         ports: its source's and its destination's.
+        grouped: whether it was for a multicast or broadcast address.
     """
 
     payload: bytes
     delivered: bool
     ports: tuple[int, int]
+    grouped: bool = False
 
 
 @dataclass
@@ -89,7 +93,9 @@ class Arrival:
             return []
         source, destination, length = struct.unpack_from(">HHH", found)
         self.unmeasured |= not length
-        return [Arrived(found[_UDP_LEN:], not self._doomed, (source, destination))]
+        to = data[16] if family == 4 else data[24]
+        grouped = to >= _CLASS_D if family == 4 else to == _MULTICAST6
+        return [Arrived(found[_UDP_LEN:], not self._doomed, (source, destination), grouped)]
 
     def _ipv4(self, data: bytes) -> bytes | None:
         if len(data) < _IPV4_LEN:

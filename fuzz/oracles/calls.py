@@ -46,11 +46,13 @@ class Datagrams:
         family: its IP version.
         waiting: plaintexts that were accepted and not yet read.
         sent: plaintexts that were sent.
+        connected: only what comes from our own port is for it.
     """
 
     family: int
     waiting: list[bytes] = field(default_factory=list)
     sent: list[bytes] = field(default_factory=list)
+    connected: bool = False
 
 
 def known_flags(api: Api, told: Item | None) -> Api:
@@ -83,6 +85,8 @@ def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
         return _messages(api, take, told, copies=not discards)
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
+    if _nowhere(api) and served.opened():
+        return _failed(api, errno.EFAULT)
     error, data, cleared = take(_total(api))
     return received(api, error, data, told, [bytes(cleared)])
 
@@ -123,6 +127,9 @@ def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
             return [_read_by_all(datagrams, api)]
         case Call.SET_OPTION:
             return [Item(Kind.API, api.call, errno.EOPNOTSUPP, 0, 0)]
+        case Call.CONNECT:
+            datagrams.connected = True
+            return [Item(Kind.API, api.call, 0, 0, 0)]
     if error := _refused(api, oob=False):
         return _failed(api, error)
     peek = bool(_flags(api) & MSG_PEEK)
@@ -138,12 +145,19 @@ def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
         return [_received(api, 0, 0, b"")]
     error, data, _ = take(0)
     size = _total(api)
+    if _nowhere(api) and data and not error:
+        return _failed(api, errno.EFAULT)
     length = len(data) if _flags(api) & MSG_TRUNC else min(len(data), size)
     items = [_received(api, error, length, data[:size])]
     if api.call is Call.RECVMSG and not error:
         flags = _flags(api) & MSG_CMSG_CLOEXEC | (MSG_TRUNC if size < len(data) else 0)
         items.append(Item(Kind.MESSAGE, api.call, 0, flags, _ADDRESS_BYTES[datagrams.family]))
     return items
+
+
+def _nowhere(api: Api) -> bool:
+    """Whether the call's last buffer is none."""
+    return api.call is Call.RECVMSG and bool(api.value)
 
 
 def _read_by_all(datagrams: Datagrams, api: Api) -> Item:

@@ -110,14 +110,17 @@ def compare(
             ),
             f"the model says {model}, the module counted {module}",
         )
-    if misplaced := _misplaced(seen, fragmented):
+    if misplaced := _misplaced(seen, fragmented or expected.unchecked):
         return Difference(
             f"a {misplaced.transport.value} verdict was counted in the wrong place",
             f"{misplaced.verdict} of a {misplaced.transport.value} record was counted in"
             f" {'LOCAL_IN' if misplaced.local_in else 'the receive path'}",
         )
-    if seen.multicast:
-        return Difference("multicast", "a unicast datagram was counted as multicast")
+    if seen.multicast != expected.multicast:
+        return Difference(
+            "multicast",
+            f"{expected.multicast} datagrams were multicast, the module counted {seen.multicast}",
+        )
     if difference := _delivery(expected.items, seen.items, _dropped_early(seen)):
         return difference
     if difference := _sealing(expected.sent, seen.sent):

@@ -20,6 +20,7 @@ from fuzz import netlink
 from fuzz.api import Api, Call
 from fuzz.netlink import Attribute, Message
 from fuzz.target.wire import Item, Kind
+from nst_scapy.checks import Policy
 from nst_scapy.header import MAX_KPOS
 from nst_scapy.kernel_messages import SETTINGS, Command
 from nst_scapy.keybox import KEY_LEN, KeyBox, KeyBoxError
@@ -298,12 +299,24 @@ class Options:
             RX_KIDS: b"", RX_SUITES: struct.pack("<I", self._suites),
         }  # fmt: skip
 
-    def set(self, level: int, name: int, value: bytes) -> int | None:
-        """Set an option; the error, 0, or `None` if it is not NST's business."""
+    @property
+    def policy(self) -> Policy:
+        """What the connection lets through."""
+        (suites,) = struct.unpack("<I", self._held[RX_SUITES])
+        kids = frozenset(kid for (kid,) in struct.iter_unpack("<H", self._held[RX_KIDS]))
+        return Policy(frozenset(s for s in SuiteId if suites >> s & 1), kids or None)
+
+    def set(self, level: int, name: int, value: bytes, claimed: int = 0) -> int | None:
+        """Set an option; the error, 0, or `None` if it is not NST's business.
+
+        A length that is `claimed` beyond the value's reaches where there is no memory.
+        """
         if (level, name) in _REFUSED:
             return errno.EOPNOTSUPP
         if level != SOL_NST:
             return None
+        if claimed > len(value):
+            return self._wrong(name, value + bytes(claimed - len(value))) or errno.EFAULT
         error = self._wrong(name, value)
         if not error:
             self._held[name] = self._kept(name, value)

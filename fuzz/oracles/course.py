@@ -10,7 +10,7 @@ from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
 from fuzz.api import CONTROL, FLAGGED, SENDING, Api, Call
-from fuzz.net.arrival import Arrival
+from fuzz.net.arrival import Arrival, Arrived
 from fuzz.oracles import shortage
 from fuzz.oracles.calls import Datagrams, known_flags, on_datagrams, on_stream, set_option
 from fuzz.oracles.control import TX_KEY, TX_KIDS, Control, Options
@@ -19,9 +19,19 @@ from fuzz.oracles.local_in import plainly_not_nst
 from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
 from fuzz.oracles.shortage import Way
-from fuzz.script import ON_CONNECTION, Action, Loose, Step, api_of, keys_of
+from fuzz.oracles.waits import datagram_item, wait_for_datagram, wait_on_stream
+from fuzz.script import (
+    ON_CONNECTION,
+    Action,
+    Loose,
+    Step,
+    api_of,
+    keys_of,
+    paired,
+    waits_for_frames,
+)
 from fuzz.target.wire import CALLS, TOLD, Item, Kind, Op
-from nst_scapy.header import Transport
+from nst_scapy.header import DEFAULT_PORT, Transport
 from nst_scapy.receiver import DgramReceiver, Outcome, Receiver
 from nst_scapy.verdict import Verdict
 
@@ -79,8 +89,10 @@ class Course:
         for steps in cases:
             self._counted = Counter()
             self._expected.each.append(self._counted)
-            for step in steps:
-                if len(cases) > 1 and step.action is Action.DATAGRAM and step.argument == 6:
+            for step, awaited in paired(steps):
+                if waits_for_frames(step):
+                    self._wait(api_of(step), awaited)
+                elif len(cases) > 1 and step.action is Action.DATAGRAM and step.argument == 6:
                     later.append((self._counted, step))
                 else:
                     self._step(step)
@@ -125,10 +137,7 @@ class Course:
                 self._datagram(step.argument, step.data)
             case Action.PACKET:
                 for arrived in self._arrival.packet(step.argument, step.data):
-                    if arrived.delivered:
-                        self._datagram(step.argument, arrived.payload)
-                    else:
-                        self._hook(arrived.payload)
+                    self._arrived(step, arrived)
             case Action.CONNECT:
                 note = partial(_count, self._counted)
                 served = Served(self._receiver, step.argument, self._now, self._age, note)
@@ -163,7 +172,29 @@ class Course:
                     others += self._pressed_outcomes(told)
                 self._expected.items += self._chosen([lambda: [self._call(step)], *others])
 
-    def _datagram(self, family: int, payload: bytes) -> None:
+    def _arrived(self, step: Step, arrived: Arrived) -> None:
+        """What becomes of a datagram that came in packets of its own form."""
+        source, destination = arrived.ports
+        if destination != DEFAULT_PORT:
+            return
+        if arrived.grouped:
+            self._expected.multicast += 1
+        elif arrived.delivered:
+            self._datagram(step.argument, arrived.payload, source)
+        else:
+            self._hook(arrived.payload)
+
+    @property
+    def _hooked(self) -> bool:
+        """Whether what the LOCAL_IN check finds wrong goes no further."""
+        wanted = (self._control.settings[name] for name in ("local_in_check", "drop_invalid"))
+        return 0 not in wanted
+
+    def _datagram(self, family: int, payload: bytes, source: int = 0) -> None:
+        """`source` is its port, if that may be the one that the guest knows us by."""
+        if self._datagrams[family].connected and source != DEFAULT_PORT:
+            return
+        self._expected.unchecked |= not self._hooked
         outcome = self._sockets[family].receive(payload, now=self._now, age=self._age)
         self._note(Transport.DGRAM, _verdict(outcome))
         if outcome.plaintext is not None:
@@ -172,17 +203,18 @@ class Course:
     def _hook(self, payload: bytes) -> None:
         """The LOCAL_IN check of a datagram that gets no further (section 10)."""
         verdict = plainly_not_nst(payload, self._receiver, self._now)
-        if verdict is not None:
+        if verdict is not None and self._hooked:
             self._note(Transport.DGRAM, verdict)
 
     def _segment(self, served: Served, step: Step) -> None:
         """A segment; in a drought LOCAL_IN may have to leave it to the receive path."""
         if not self._drought:
+            served.unexamined = not self._hooked
             self._arrives(served, step)
             return
 
         def arrives(*, unexamined: bool) -> list[Item]:
-            served.unexamined = unexamined
+            served.unexamined = unexamined or not self._hooked
             self._arrives(served, step)
             return []
 
@@ -327,6 +359,8 @@ class Course:
         self._sends |= sends
         if api.socket:
             datagrams = self._datagrams[api.socket]
+            if api.call is Call.WAITER:
+                return self._waited(api)
             return send_datagrams(datagrams, api, told) if sends else on_datagrams(datagrams, api)
         if self._kept is None:
             return [Item(Kind.API, api.call, errno.EBADF, 0, 0)]
@@ -335,13 +369,33 @@ class Course:
             return [self._option(self._kept, api, told)]
         if sends:
             return send_on_stream(self._kept, api, told)
+        if api.call is Call.WAITER:
+            return self._waited(api)
+        if api.call is Call.CONNECT:
+            return [Item(Kind.API, api.call, errno.EISCONN, 0, 0)]
         return on_stream(self._kept, api, told)
+
+    def _wait(self, api: Api, awaited: Sequence[Step]) -> None:
+        """A call that waits, and what comes meanwhile."""
+        told = self._told_of(Kind.API)
+        items = self._api(api, told)
+        for step in awaited:
+            self._step(step)
+        if items[0].error == errno.EAGAIN:
+            items = self._waited(api)
+        self._expected.items += items
+
+    def _waited(self, api: Api) -> list[Item]:
+        if api.socket:
+            return wait_for_datagram(self._datagrams[api.socket], api)
+        return [] if self._kept is None else [wait_on_stream(self._kept, api)]
 
     def _option(self, served: Served, api: Api, told: Item | None) -> Item:
         options = self._options.setdefault(served, Options(self._control.suites))
         level, name = api.value >> 32, api.value & 0xFFFFFFFF
         if api.call is Call.SET_OPTION:
-            error = options.set(level, name, api.rest)
+            error = options.set(level, name, api.rest, api.flags)
+            served.policy = options.policy
             if error is None:
                 error = set_option(served, api, told)
             elif not error and name in (TX_KEY, TX_KIDS):
@@ -367,8 +421,9 @@ class Course:
     def _collect(self) -> None:
         """Have everything received that has come, but for the connection that is kept."""
         for family in (4, 6):
+            self._datagrams[family].connected = False
             for plaintext in self._datagrams[family].waiting:
-                self._expected.items.append(_item(Kind.DGRAM, family, 0, plaintext))
+                self._expected.items.append(datagram_item(family, plaintext))
             self._datagrams[family].waiting.clear()
             for served in [one for one in self._waiting if one.family == family]:
                 error, plaintext = served.receive()

@@ -24,6 +24,8 @@ class Expectation:
         states: number of entries and floor of the STREAM table, and of the DGRAM table.
         sent: what the guest seals on each connection; `None` where that is not known.
         each: the verdicts of every case, if several were judged together.
+        multicast: datagrams counted as such, and not judged.
+        unchecked: whether datagrams came that the LOCAL_IN check was to let pass.
     """
 
     verdicts: Verdicts = field(default_factory=Counter)
@@ -31,3 +33,5 @@ class Expectation:
     states: tuple[int, int, int, int] = (0, 0, 0, 0)
     sent: list[Sent | None] = field(default_factory=list)
     each: list[Verdicts] = field(default_factory=list)
+    multicast: int = 0
+    unchecked: bool = False

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fuzz.net.inflow import WINDOW, Inflow
 from fuzz.net.tcp import TcpFlag
-from nst_scapy.checks import check_prefix
+from nst_scapy.checks import Policy, check_prefix
 from nst_scapy.header import (
     HEADER_LEN,
     MAGIC_VERSION_LEN,
@@ -62,7 +62,8 @@ class Served:
         dry: it was for want of memory.
         cleared: bytes behind what the last call took in which a record was opened that did not
             verify; at most so many are cleared, and otherwise nothing is written there.
-        unexamined: the LOCAL_IN check has no memory for what it does to a connection.
+        unexamined: the LOCAL_IN check has no memory for what it does to a connection, or is not to.
+        policy: what its socket lets through; `None` for what all do.
     """
 
     def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
@@ -74,6 +75,8 @@ class Served:
         self.dry = False
         self.cleared = 0
         self.unexamined = False
+        self.policy: Policy | None = None
+        self._receiver = receiver
         self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
         self._inflow = Inflow()
         self._time = (now, age)
@@ -171,7 +174,7 @@ class Served:
         if self._error:
             return False
         while self._queue:
-            if outcomes := self._stream.receive(self._next_bytes(), now=self._now, age=self._age):
+            if outcomes := self._received(self._next_bytes()):
                 return self._judged(outcomes, room)
         if self._stream.closed:
             return False
@@ -180,6 +183,15 @@ class Served:
         elif self._inflow.reset and asked:
             self._error = errno.ECONNRESET
         return False
+
+    def _received(self, data: bytes) -> list[Outcome]:
+        """What the receiver makes of bytes, by the socket's own policy."""
+        shared = self._receiver
+        usual, shared.policy = shared.policy, self.policy or shared.policy
+        try:
+            return self._stream.receive(data, now=self._now, age=self._age)
+        finally:
+            shared.policy = usual
 
     @property
     def _now(self) -> int:

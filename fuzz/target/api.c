@@ -7,8 +7,11 @@
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
+#include <string.h>
 #include <sys/ioctl.h>
+#include <sys/mman.h>
 #include <sys/time.h>
+#include <unistd.h>
 
 #include "target.h"
 
@@ -47,11 +50,30 @@ static void may_wait(int fd, unsigned int ms)
 	fcntl(fd, F_SETFL, ms ? flags & ~O_NONBLOCK : flags | O_NONBLOCK);
 }
 
+void *api_at_the_edge(const void *value, size_t length)
+{
+	static char *edge;
+	size_t page = sysconf(_SC_PAGESIZE);
+
+	if (!edge) {
+		edge = mmap(NULL, 2 * page, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS,
+			    -1, 0);
+		if (edge == MAP_FAILED || mprotect(edge + page, page, PROT_NONE))
+			die("the edge of memory");
+	}
+	if (length > page)
+		length = page;
+	return memcpy(edge + page - length, value, length);
+}
+
 static void set_option(int fd, const struct api *api, size_t rest)
 {
 	uint64_t value = be64toh(api->value);
+	uint32_t claimed = be32toh(api->flags);
+	const void *data = claimed ? api_at_the_edge(api->rest, rest) : api->rest;
 
-	api_result(API_SET_OPTION, setsockopt(fd, value >> 32, (int)value, api->rest, rest), 0);
+	api_result(API_SET_OPTION,
+		   setsockopt(fd, value >> 32, (int)value, data, claimed ?: rest), 0);
 }
 
 static void ask(int fd, int call)
@@ -73,6 +95,10 @@ void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t 
 	unsigned int wait = be16toh(api->wait);
 	size_t rest = length - sizeof(*api);
 
+	if (api->call == API_CONNECT && !peer) {
+		add_item(KIND_API, api->call, EISCONN, 0, 0);
+		return;
+	}
 	if (wait)
 		may_wait(fd, wait);
 	switch (api->call) {
@@ -90,6 +116,12 @@ void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t 
 	case API_SENDFILE:
 	case API_WRITERS:
 		api_send(fd, peer, api, rest);
+		break;
+	case API_WAITER:
+		api_wait(fd, api, rest);
+		break;
+	case API_CONNECT:
+		api_result(API_CONNECT, connect(fd, (void *)&peer->address, peer->length), 0);
 		break;
 	case API_INQ:
 	case API_POLL:

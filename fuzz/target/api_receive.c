@@ -35,11 +35,15 @@ static size_t lay_out(const uint32_t *sizes, int count, struct iovec *iov)
 static void receive_message(int fd, int flags, struct iovec *iov, int count, size_t end)
 {
 	struct sockaddr_in6 name;
+	/* What comes in it, the time, is up to the kernel. */
+	char control[256];
 	struct msghdr msg = {
 		.msg_name = &name,
 		.msg_namelen = sizeof(name),
 		.msg_iov = iov,
 		.msg_iovlen = count,
+		.msg_control = control,
+		.msg_controllen = sizeof(control),
 	};
 	ssize_t n = recvmsg(fd, &msg, flags);
 
@@ -176,6 +180,8 @@ void api_receive(int fd, const struct api *api, size_t rest)
 	end = lay_out(sizes, count, iov);
 	switch (api->call) {
 	case API_RECVMSG:
+		if (be64toh(api->value) && count)
+			iov[count - 1].iov_base = (char *)api_at_the_edge("", 0);
 		receive_message(fd, flags, iov, count, end);
 		break;
 	case API_READV:

@@ -50,6 +50,7 @@ enum op {
 	OP_API = 12,  /* data is struct api; family 0 is that connection, 4 and 6 datagrams */
 	OP_SHORTAGE = 13, /* the allocation of the next call that value says fails */
 	OP_DROUGHT = 14, /* until the next request: value * 64 bytes, and then no memory */
+	OP_JOIN = 15, /* wait for whom API_WAITER left waiting for frames */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
@@ -94,9 +95,11 @@ static struct item items[MAX_ITEMS];
 static unsigned int n_items;
 
 static int datagrams[2], listeners[2]; /* IPv4, IPv6 */
+static bool connected[2]; /* datagrams, by API_CONNECT */
 static struct api_peer peers[2];
 static int stat_fd, taint_fd;
 static int kept = -1;
+static int nst_family, nst_port;
 
 void die(const char *what)
 {
@@ -279,6 +282,16 @@ static void run_api(struct request *request, size_t length)
 	if (api->call != API_SPLICE_IN && api->call != API_SENDFILE)
 		shortage_begin();
 	api_run(fd, peer, api, length);
+	if (peer && api->call == API_CONNECT)
+		connected[request->family == 6] = true;
+	/* Shut down, it would be of no use to the next case. */
+	if (peer && api->call == API_WAITER && be64toh(api->value) >= EVENT_SHUT_READING) {
+		int v6 = request->family == 6;
+
+		collect_datagrams(v6);
+		close(fd);
+		datagrams[v6] = bound_socket(nst_family, SOCK_DGRAM, v6, nst_port);
+	}
 }
 
 static void api(struct request *request, size_t length)
@@ -289,12 +302,25 @@ static void api(struct request *request, size_t length)
 	short_end(item);
 }
 
+/* What API_CONNECT did is undone; the port stays. */
+static void dissolve(int v6)
+{
+	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+	if (!connected[v6])
+		return;
+	connected[v6] = false;
+	if (connect(datagrams[v6], &nowhere, sizeof(nowhere)))
+		add_item(KIND_DGRAM, v6 ? 6 : 4, errno, 0, 0);
+}
+
 static void collect(void)
 {
 	for (int v6 = 0; v6 < 2; v6++) {
 		int fd;
 
 		collect_datagrams(v6);
+		dissolve(v6);
 		while ((fd = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK)) >= 0) {
 			read_stream(fd, KIND_STREAM, v6 ? 6 : 4);
 			close(fd);
@@ -374,6 +400,9 @@ static void serve(int control)
 		break;
 	case OP_API:
 		api(request, data);
+		break;
+	case OP_JOIN:
+		api_wait_end();
 		break;
 	case OP_SHORTAGE:
 		error = shortage_want(be64toh(request->value));
@@ -457,7 +486,7 @@ static int echo(int fd)
 
 int main(int argc, char **argv)
 {
-	int family, port, control_port;
+	int control_port;
 	/* Requests, connections to be echoed, and one of them at a time. */
 	struct pollfd ready[3] = { [0 ... 2] = { .fd = -1, .events = POLLIN } };
 
@@ -466,12 +495,13 @@ int main(int argc, char **argv)
 				" ECHO-PORT\n");
 		return 2;
 	}
-	family = atoi(argv[1]);
-	port = atoi(argv[2]);
+	nst_family = atoi(argv[1]);
+	nst_port = atoi(argv[2]);
 	control_port = atoi(argv[3]);
 	crc_init();
 	disable_gro(argv[4]);
-	if (!peer_is(&peers[0], AF_INET, argv[5], port) || !peer_is(&peers[1], AF_INET6, argv[6], port)) {
+	if (!peer_is(&peers[0], AF_INET, argv[5], nst_port) ||
+	    !peer_is(&peers[1], AF_INET6, argv[6], nst_port)) {
 		fprintf(stderr, "nst-target: no addresses: %s, %s\n", argv[5], argv[6]);
 		return 2;
 	}
@@ -485,8 +515,8 @@ int main(int argc, char **argv)
 	if (taint_fd < 0)
 		die("/proc/sys/kernel/tainted");
 	for (int v6 = 0; v6 < 2; v6++) {
-		datagrams[v6] = bound_socket(family, SOCK_DGRAM, v6, port);
-		listeners[v6] = bound_socket(family, SOCK_STREAM, v6, port);
+		datagrams[v6] = bound_socket(nst_family, SOCK_DGRAM, v6, nst_port);
+		listeners[v6] = bound_socket(nst_family, SOCK_STREAM, v6, nst_port);
 	}
 	ready[0].fd = bound_socket(AF_INET, SOCK_DGRAM, 0, control_port);
 	ready[1].fd = echo_listener(atoi(argv[7]));

@@ -23,7 +23,7 @@ enum kind {
 
 enum api_call {
 	/* receiving: the rest is sizes of buffers */
-	API_RECVMSG = 1,
+	API_RECVMSG = 1, /* value: the last buffer is nowhere */
 	API_READV = 2,
 	API_RECVMMSG = 3, /* a buffer for each message */
 	API_SPLICE_OUT = 4,
@@ -31,8 +31,11 @@ enum api_call {
 	API_INQ = 6,
 	API_POLL = 7,
 	/* options: value is level << 32 | name */
-	API_SET_OPTION = 8, /* the rest is the value */
+	API_SET_OPTION = 8, /* the rest is the value; flags: how long it is said to be, if not 0 */
 	API_GET_OPTION = 9, /* flags is the room for it */
+	API_CONNECT = 10, /* a socket for datagrams to the peer, until all is collected */
+	/* a thread receives and waits, and then something happens: value is enum api_event */
+	API_WAITER = 11,
 	/* sending: the rest is sizes of buffers, the value is the first byte's */
 	API_SENDMSG = 16,
 	API_WRITEV = 17,
@@ -44,6 +47,15 @@ enum api_call {
 	API_NETLINK = 32, /* the rest is the message */
 	API_WRITE_FILE = 33, /* the rest is PATH NUL CONTENTS */
 	API_READ_FILE = 34, /* the rest is PATH */
+};
+
+/* What happens to a waiter. */
+enum api_event {
+	EVENT_FRAMES = 0, /* come before OP_JOIN, or nothing does */
+	EVENT_SIGNAL = 1,
+	EVENT_SHUT_READING = 2,
+	EVENT_SHUT_BOTH = 3,
+	EVENT_DISABLED = 4, /* NST is, then reading is shut down; and enabled again */
 };
 
 /* Where datagrams go to. */
@@ -109,6 +121,8 @@ extern char api_arena[API_ARENA];
 int api_sizes(const struct api *api, size_t rest, uint32_t sizes[API_SIZES_MAX]);
 /* A call's outcome: what it returned, or errno if that is negative. */
 void api_result(int call, ssize_t returned, uint32_t crc);
+/* A value that ends where memory does. */
+void *api_at_the_edge(const void *value, size_t length);
 /* @peer is NULL for a connection. */
 void api_run(int fd, const struct api_peer *peer, const struct api *api, size_t length);
 
@@ -118,6 +132,10 @@ void api_get_option(int fd, const struct api *api);
 
 /* api_receive.c */
 void api_receive(int fd, const struct api *api, size_t rest);
+
+/* api_wait.c: frames that are to come, do when it has begun; what it returned, its end tells */
+void api_wait(int fd, const struct api *api, size_t rest);
+void api_wait_end(void);
 
 /* api_send.c */
 void api_send(int fd, const struct api_peer *peer, const struct api *api, size_t rest);

@@ -52,6 +52,8 @@ class Op(IntEnum):
     DROUGHT = 14
     """Have allocations fail until the next request but for the target's own, when 64 bytes times
     the value have been given out."""
+    JOIN = 15
+    """Wait for the reader that a `Call.WAITER` left waiting for frames; its item comes now."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
     never seen before. All follow on the control channel if any is new, or the value is not 0."""

@@ -86,6 +86,7 @@ PORTS = (1, 2)
 WHOLE = [Arrived(PAYLOAD, True, PORTS)]
 CUT = [Arrived(PAYLOAD[:-8], True, PORTS)]
 HOOK_ONLY = [Arrived(PAYLOAD, False, PORTS)]
+GROUPED = [Arrived(PAYLOAD, True, PORTS, True)]
 
 
 @pytest.mark.parametrize(
@@ -110,6 +111,8 @@ HOOK_ONLY = [Arrived(PAYLOAD, False, PORTS)]
         (6, "header: hop by hop, an option past the end", []),
         (6, "header: routing, one left", HOOK_ONLY), (6, "header: an unknown header", []),
         (6, "payload length -8", []), (6, "payload length +8", []),
+        (4, "to all hosts", GROUPED), (4, "to broadcast", GROUPED), (6, "to all nodes", GROUPED),
+        (4, "to a port that nobody listens on", [Arrived(PAYLOAD, True, (1, 9))]),
     ],
 )  # fmt: skip
 def test_layouts(family: int, name: str, arrives: list[Arrived]) -> None:

@@ -18,7 +18,7 @@ from fuzz.triage.export.literal import literal
 from fuzz.triage.pieces import length_of
 
 _DATA = {TcpFlag.ACK, TcpFlag.ACK | TcpFlag.PSH}
-_NOT_MADE = CONTROL | {Call.GET_OPTION}
+_NOT_MADE = CONTROL | {Call.GET_OPTION, Call.CONNECT, Call.WAITER}
 """Calls that no script makes."""
 _ENDS = {TcpFlag.FIN | TcpFlag.ACK: "fin", TcpFlag.RST: "reset"}
 
@@ -92,7 +92,7 @@ def _call(course: Course, one: Placed) -> str:
     data = _expression(course, act.parts)
     if step.action in CALLS_ON_KEPT or step.action is Action.ACCEPT:
         return _application(act)
-    if step.action is Action.API and api_of(step).call not in _NOT_MADE:
+    if step.action is Action.API and _is_made(api_of(step)):
         return _made(api_of(step))
     if step.action in (Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT):
         told = f"{described(step)}: no script does this, nst-fuzz replay does"
@@ -121,6 +121,12 @@ def _call(course: Course, one: Placed) -> str:
     more += f", urgent={loose.urgent}" if loose.urgent else ""
     more += "" if loose.intact else ", intact=False"
     return f"peers[-1].loose({loose.offset}, {loose.flags:#04x}, {data}{more})"
+
+
+def _is_made(api: Api) -> bool:
+    """Whether a script can make a call: it has no address where no memory is."""
+    nowhere = api.value if api.call is Call.RECVMSG else api.call is Call.SET_OPTION and api.flags
+    return api.call not in _NOT_MADE and not nowhere
 
 
 def _made(api: Api) -> str:
