@@ -2,7 +2,7 @@
 """Calls of the application in the guest, with all that can be chosen about them.
 
 Packed they are what the target program reads (`fuzz/target/target.h`): call (1 byte),
-unused (1), wait (2), flags (4), value (8, all big-endian), and what comes after depends on
+gone (1), wait (2), flags (4), value (8, all big-endian), and what comes after depends on
 the call.
 """
 
@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from enum import IntEnum
 from typing import NamedTuple, Self
 
-_HEAD = struct.Struct(">BxHIQ")
+_HEAD = struct.Struct(">BBHIQ")
 _SIZE = struct.Struct(">I")
 KEPT = 0
 """The argument of a step whose call is on the connection that is kept; else it is the IP
@@ -24,7 +24,7 @@ class Call(IntEnum):
     """Which call it is."""
 
     RECVMSG = 1
-    """Into buffers of the sizes given. With a value other than 0 the last one is nowhere."""
+    """Into buffers of the sizes given."""
     READV = 2
     """The same."""
     RECVMMSG = 3
@@ -120,6 +120,7 @@ class Api(NamedTuple):
         rest: see `Call`.
         wait: how long it may wait, ms; 0 does not wait.
         socket: `KEPT`, 4 or 6.
+        gone: the buffer, from 1, that is nowhere; 0 is none.
     """
 
     call: Call
@@ -128,15 +129,21 @@ class Api(NamedTuple):
     rest: bytes = b""
     wait: int = 0
     socket: int = KEPT
+    gone: int = 0
 
     @property
     def sizes(self) -> list[int]:
         """The sizes that the rest is."""
         return [size for (size,) in _SIZE.iter_unpack(self.rest)]
 
+    @property
+    def before_gone(self) -> int:
+        """Bytes in the buffers before the one that is nowhere."""
+        return sum(self.sizes[: self.gone - 1])
+
     def pack(self) -> bytes:
         """The call as the target program reads it, without the socket."""
-        return _HEAD.pack(self.call, self.wait, self.flags, self.value) + self.rest
+        return _HEAD.pack(self.call, self.gone, self.wait, self.flags, self.value) + self.rest
 
     @classmethod
     def unpack(cls, data: bytes, socket: int) -> Self:
@@ -147,13 +154,13 @@ class Api(NamedTuple):
         """
         if len(data) < _HEAD.size:
             raise ValueError(f"a call of {len(data)} bytes")
-        number, wait, flags, value = _HEAD.unpack_from(data)
+        number, gone, wait, flags, value = _HEAD.unpack_from(data)
         call, rest = Call(number), data[_HEAD.size :]
         if call in SIZED and len(rest) % _SIZE.size:
             raise ValueError(f"a call with {len(rest)} bytes of sizes")
         if call is Call.WAITER:
             Event(value)
-        return cls(call, flags, value, rest, wait, socket)
+        return cls(call, flags, value, rest, wait, socket, gone)
 
     def described(self) -> str:
         """The call in words."""
@@ -174,8 +181,8 @@ class Api(NamedTuple):
             words += f" sizes {self.sizes}, flags {self.flags:#x}"
             words += ", the last one peeks" if self.value and self.call is Call.READERS else ""
             words += f", bytes from {self.value:#x} on" if self.call in SENDING else ""
-            words += ", into nowhere" if self.value and self.call is Call.RECVMSG else ""
             words += f": {Event(self.value).name.lower()}" if self.call is Call.WAITER else ""
+        words += f", buffer {self.gone} is nowhere" if self.gone else ""
         return words + (f", waits {self.wait} ms" if self.wait else "")
 
 

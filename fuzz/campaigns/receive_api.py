@@ -37,12 +37,15 @@ _FLAGS = (
     0x7FFFFFFF, 0xFFFFFFFF,
     0x7FFFFFFF & ~MSG_ERRQUEUE & ~1, 0x7FFFFFFF & ~MSG_ERRQUEUE & ~1 & ~_PEEK,
 )  # fmt: skip
-_NOWHERE = 1
-"""As a value of RECVMSG: its last buffer is where no memory is."""
 _WAIT_MS = 10
 _COMBINED = 240
 """How many calls are drawn from all combinations of flags and shapes."""
 _MESSAGES = ((0,), (1,), (48,), (64, 64, 64), (16,) * 6, (0, 5, 0, 100), (_LARGE, _LARGE))
+_GONE = (
+    ((64,), 1), ((_LARGE,), 1), ((5, 100), 2), ((70, 1000), 2), ((48, 1000), 2), ((0, 9, 64), 3),
+    ((7,) * 20, 9), ((_LARGE, 1), 2), ((_LARGE, 1), 1), ((1,) * 64, 64),
+)  # fmt: skip
+"""Buffers, and which of them is nowhere."""
 _DGRAM_MUTATED = ("payload", "damage", "transport_len")
 _STREAM_MUTATED = (*_DGRAM_MUTATED, "flags")
 
@@ -52,6 +55,8 @@ def _calls() -> Iterator[Api]:
     yield from (sized(Call.RECVMSG, shape) for shape in _SHAPES)
     yield from (sized(Call.RECVMSG, (64,), flags) for flags in _FLAGS)
     yield from (sized(Call.READV, shape) for shape in _SHAPES)
+    for call in (Call.RECVMSG, Call.READV):
+        yield from (sized(call, sizes)._replace(gone=gone) for sizes, gone in _GONE)
     for flags in (0, _PEEK, _TRUNC, _PEEK | _TRUNC, _WAITFORONE, MSG_ERRQUEUE, 1 << 31):
         yield from (sized(Call.RECVMMSG, sizes, flags) for sizes in _MESSAGES)
     yield from (sized(Call.SPLICE_OUT, (size,)) for size in (0, 1, 48, 4095, 4097, _LARGE))
@@ -69,8 +74,6 @@ def _calls() -> Iterator[Api]:
             yield sized(Call.RECVMMSG, draw.choice(_MESSAGES), flags, wait=wait)
         else:
             yield sized(Call.RECVMSG, draw.choice(_SHAPES), flags, wait=wait)
-    for size in (1, 64, _LARGE):
-        yield sized(Call.RECVMSG, (size,), value=_NOWHERE)
 
 
 def _stream_calls() -> Iterator[Api]:
@@ -90,12 +93,12 @@ _ENDS = (acts.NOTHING, *acts.ENDS, acts.SHUT_READING, acts.SHUT_WRITING, *_STREA
 _DGRAM = tuple(acts.api(made, dgram=True) for made in _calls())
 
 
+def _gone(sizes: Sequence[int], gone: int, *, dgram: bool = False) -> Act:
+    return acts.api(sized(Call.READV, sizes)._replace(gone=gone), dgram=dgram)
+
+
 def _of_stream(call: Call, *sizes: int, flags: int = 0) -> Act:
     return acts.api(sized(call, sizes, flags))
-
-
-def _nowhere(size: int) -> Act:
-    return acts.api(sized(Call.RECVMSG, (size,), value=_NOWHERE))
 
 
 def _of_dgram(call: Call, *sizes: int, flags: int = 0) -> Act:
@@ -159,9 +162,8 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
             acts.NOTHING, _of_stream(Call.READERS, 3, 5, 7), acts.NOTHING,
             _of_stream(Call.READERS, 64, 64), acts.RECEIVE,
         ],
-        "nowhere": [
-            _of_stream(message, 64), _nowhere(64), acts.RECEIVE, _nowhere(_LARGE),
-        ],
+        "gone": [_gone((1, 64), 2), _gone((60, 9), 2), _gone((9,), 1), acts.RECEIVE],
+        "gone-behind": [acts.NOTHING, _gone((70, 1000), 2), acts.RECEIVE, acts.RECEIVE],
         "never": [acts.NOTHING, acts.NOTHING, acts.NOTHING, acts.NOTHING],
     }  # fmt: skip
     waiting = acts.api(sized(message, (64,), wait=_WAIT_MS), dgram=True)
@@ -174,9 +176,7 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
         "dgram-waits": [
             _of_dgram(many, 64, 64, 64), waiting, _of_dgram(message, 64), waiting,
         ],
-        "dgram-nowhere": [
-            acts.api(sized(message, (64,), value=_NOWHERE), dgram=True), _of_dgram(message, 64),
-        ],
+        "dgram-gone": [_gone((1, 64), 2, dgram=True), _gone((_LARGE, 1), 2, dgram=True)],
         "dgram-others": [
             acts.api(Api(Call.INQ), dgram=True), _of_dgram(Call.SPLICE_OUT, 4096),
             acts.api(Api(Call.POLL), dgram=True), _of_dgram(Call.READERS, 64, 64),

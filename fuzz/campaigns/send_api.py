@@ -48,6 +48,8 @@ _MUTATED = ("flags", "damage")
 
 def _sends() -> Iterator[Api]:
     """Calls that suit streams and datagrams alike; each has another first byte."""
+    for sizes, gone in (((100,), 1), ((5, 100), 2), ((1,) * 9, 5), ((1000, 600), 2)):
+        yield sized(Call.SENDMSG, sizes)._replace(gone=gone)
     yield from (sized(Call.SENDMSG, (100,), flags) for flags in _FLAGS)
     yield from (sized(Call.SENDMMSG, sizes) for sizes in _MESSAGES)
     yield from (sized(Call.SENDMMSG, (50, 50), flags) for flags in _FLAGS)
@@ -58,6 +60,8 @@ def _stream_sends() -> Iterator[Api]:
     yield from _sends()
     yield from (sized(Call.SENDMSG, shape) for shape in _SHAPES)
     yield from (sized(Call.WRITEV, shape) for shape in _SHAPES)
+    for sizes, gone in (((_RECORD, 1), 2), ((2 * _RECORD + 5, 9), 2), ((_RECORD - 1, 9), 2)):
+        yield sized(Call.WRITEV, sizes)._replace(gone=gone)
     yield from (sized(Call.SENDMSG, shape, wait=_WAIT_MS) for shape in _SHAPES[-14:])
     for call in (Call.SPLICE_IN, Call.SENDFILE):
         yield from (sized(call, (size,)) for size in (0, 1, 4095, 4097, _RECORD + 1, 60_000))
@@ -138,6 +142,9 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
             _send(message, 10, flags=_OOB), _send(message, 10, flags=MSG_ZEROCOPY),
             _send(message, 10, flags=MSG_FASTOPEN),
         ],
+        "gone": [
+            acts.api(sized(message, sizes)._replace(gone=2)) for sizes in ((9, 9), (_RECORD, 700))
+        ] + [_send(message, 10), acts.SHUT_WRITING],
         "shut": [_send(message, 10), acts.SHUT_WRITING, _send(message, 10), _send(message, 0)],
     }  # fmt: skip
     dgrams: dict[str, list[tuple[int, ...]]] = {

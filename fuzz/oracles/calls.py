@@ -85,10 +85,27 @@ def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
         return _messages(api, take, told, copies=not discards)
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
-    if _nowhere(api) and served.opened():
-        return _failed(api, errno.EFAULT)
+    if api.gone:
+        return _in_part(served, api, told)
     error, data, cleared = take(_total(api))
     return received(api, error, data, told, [bytes(cleared)])
+
+
+def _in_part(served: Served, api: Api, told: Item | None) -> list[Item]:
+    """A call on a connection of which a buffer is nowhere: records are taken that fit before.
+
+    Of the one that does not the buffers before hold a part.
+    """
+    room, data = api.before_gone, b""
+    while (rest := served.opened(room)) and len(rest) <= room:
+        data += served.take_opened(len(rest))
+        room -= len(rest)
+    # Several that were opened before: those at their beginning may fit.
+    if told is not None and 0 <= told.length - len(data) <= room and rest:
+        taken = served.take_opened(told.length - len(data))
+        data, rest, room = data + taken, rest[len(taken) :], room - len(taken)
+    error = 0 if data else errno.EFAULT if rest else served.no_more
+    return received(api, error, data, told, [rest[:room], bytes(served.cleared)])
 
 
 def received(
@@ -144,20 +161,15 @@ def on_datagrams(datagrams: Datagrams, api: Api) -> list[Item]:
     if _asks_nothing(api):
         return [_received(api, 0, 0, b"")]
     error, data, _ = take(0)
+    if not error and api.gone and len(data) > api.before_gone:
+        return [_received(api, errno.EFAULT, 0, data[: api.before_gone])]
     size = _total(api)
-    if _nowhere(api) and data and not error:
-        return _failed(api, errno.EFAULT)
     length = len(data) if _flags(api) & MSG_TRUNC else min(len(data), size)
     items = [_received(api, error, length, data[:size])]
     if api.call is Call.RECVMSG and not error:
         flags = _flags(api) & MSG_CMSG_CLOEXEC | (MSG_TRUNC if size < len(data) else 0)
         items.append(Item(Kind.MESSAGE, api.call, 0, flags, _ADDRESS_BYTES[datagrams.family]))
     return items
-
-
-def _nowhere(api: Api) -> bool:
-    """Whether the call's last buffer is none."""
-    return api.call is Call.RECVMSG and bool(api.value)
 
 
 def _read_by_all(datagrams: Datagrams, api: Api) -> Item:

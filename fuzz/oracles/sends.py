@@ -35,6 +35,11 @@ def send_on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
         return [Item(Kind.API, api.call, 0, 0, 0)]  # it does not reach the socket
     if served.cannot_send:
         return [Item(Kind.API, api.call, errno.EPIPE, 0, 0)]
+    if api.gone:
+        total = api.before_gone // MAX_STREAM_PAYLOAD * MAX_STREAM_PAYLOAD
+        if not total:
+            full = told is not None and _found_full(served, api, told)
+            return [Item(Kind.API, api.call, errno.EAGAIN if full else errno.EFAULT, 0, 0)]
     if api.call is Call.SENDMMSG:
         return _messages(served, api, told)
     taken, error = total, 0
@@ -48,8 +53,7 @@ def send_on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
 def _plausible(served: Served, api: Api, told: Item, total: int) -> tuple[int, int]:
     """What the module says that it took of a call's bytes, and the error; all of it if not so."""
     if not told.length:
-        ran_full = told.error == errno.EAGAIN and served.sent_bytes > 0 and not _waits(api)
-        return (0, told.error) if ran_full else (total, 0)
+        return (0, told.error) if _found_full(served, api, told) else (total, 0)
     if _waits(api) or not told.length < total:
         return total, 0
     whole_records = told.length % MAX_STREAM_PAYLOAD == 0
@@ -59,6 +63,10 @@ def _plausible(served: Served, api: Api, told: Item, total: int) -> tuple[int, i
     if whole_records or api.call in (Call.SPLICE_IN, Call.SENDFILE):
         return told.length, 0
     return total, 0
+
+
+def _found_full(served: Served, api: Api, told: Item) -> bool:
+    return told.error == errno.EAGAIN and served.sent_bytes > 0 and not _waits(api)
 
 
 def _waits(api: Api) -> bool:
@@ -113,6 +121,8 @@ def _datagram_error(datagrams: Datagrams, api: Api, size: int) -> int:
         return error
     if api.value & WITH_UDP_SEGMENT and api.call is Call.SENDMSG:
         return errno.EOPNOTSUPP
+    if api.gone:
+        return errno.EFAULT
     return errno.EMSGSIZE if HEADER_LEN + size > _LARGEST_DATAGRAM[datagrams.family] else 0
 
 

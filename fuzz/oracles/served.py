@@ -258,7 +258,7 @@ class Served:
         while self._fill(asked=True):
             pass
         plaintext = self._taken(len(self._plain))
-        return self._no_more, plaintext
+        return self.no_more, plaintext
 
     def take(self, size: int, *, peek: bool = False, in_place: bool = False) -> tuple[int, bytes]:
         """What one call that asks for `size` bytes gets, and the error if that is none.
@@ -273,7 +273,7 @@ class Served:
         ):
             pass
         if start >= len(self._plain):
-            return self._no_more, b""
+            return self.no_more, b""
         if not peek:
             return 0, self._taken(size)
         data = bytes(self._plain[start : start + size])
@@ -297,10 +297,14 @@ class Served:
         size = self._in_place(header, room)
         return size if len(self._queue) >= HEADER_LEN + size else 0
 
-    def opened(self) -> bytes:
-        """The plaintext that a call copies next, of which the first record is opened by then."""
+    def opened(self, room: int = 0) -> bytes:
+        """The plaintext that a call copies next, of which the first record is opened by then.
+
+        `room` is as much of its buffers as it may go to at once.
+        """
+        self.cleared = 0
         if not self._plain:
-            self._fill(asked=True)
+            self._fill(asked=True, room=room)
         return bytes(self._plain)
 
     @property
@@ -324,7 +328,7 @@ class Served:
         return data
 
     @property
-    def _no_more(self) -> int:
+    def no_more(self) -> int:
         """The error of a call that finds nothing to read; 0 for the end of file."""
         if self._error:
             return self._error
@@ -340,7 +344,7 @@ class Served:
         """Whether poll tells of something to read."""
         self.look()
         return (
-            len(self._plain) >= self._lowat or self._no_more != errno.EAGAIN or (self._inflow.reset)
+            len(self._plain) >= self._lowat or self.no_more != errno.EAGAIN or (self._inflow.reset)
         )
 
     def set_lowat(self, value: int) -> None:

@@ -66,6 +66,12 @@ void *api_at_the_edge(const void *value, size_t length)
 	return memcpy(edge + page - length, value, length);
 }
 
+void api_lose(const struct api *api, struct iovec *iov, int count)
+{
+	if (api->gone && api->gone <= count)
+		iov[api->gone - 1].iov_base = api_at_the_edge("", 0);
+}
+
 static void set_option(int fd, const struct api *api, size_t rest)
 {
 	uint64_t value = be64toh(api->value);

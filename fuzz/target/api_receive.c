@@ -178,10 +178,9 @@ void api_receive(int fd, const struct api *api, size_t rest)
 		return;
 	}
 	end = lay_out(sizes, count, iov);
+	api_lose(api, iov, count);
 	switch (api->call) {
 	case API_RECVMSG:
-		if (be64toh(api->value) && count)
-			iov[count - 1].iov_base = (char *)api_at_the_edge("", 0);
 		receive_message(fd, flags, iov, count, end);
 		break;
 	case API_READV:

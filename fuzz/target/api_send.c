@@ -182,6 +182,7 @@ void api_send(int fd, const struct api_peer *peer, const struct api *api, size_t
 		return;
 	}
 	total = lay_out(sizes, count, iov, (uint32_t)be64toh(api->value));
+	api_lose(api, iov, count);
 	switch (api->call) {
 	case API_SENDMSG:
 		send_message(fd, peer, api, iov, count);

@@ -23,7 +23,7 @@ enum kind {
 
 enum api_call {
 	/* receiving: the rest is sizes of buffers */
-	API_RECVMSG = 1, /* value: the last buffer is nowhere */
+	API_RECVMSG = 1,
 	API_READV = 2,
 	API_RECVMMSG = 3, /* a buffer for each message */
 	API_SPLICE_OUT = 4,
@@ -67,7 +67,7 @@ struct api_peer {
 /* A call with all that can be chosen about it (big-endian). */
 struct api {
 	uint8_t call;
-	uint8_t unused;
+	uint8_t gone; /* the buffer, from 1, that is nowhere */
 	uint16_t wait; /* ms to wait at most; 0 does not wait */
 	uint32_t flags;
 	uint64_t value;
@@ -119,6 +119,8 @@ extern char api_arena[API_ARENA];
 
 /* The sizes in @rest; their number, or -1 if there are too many or they are too large. */
 int api_sizes(const struct api *api, size_t rest, uint32_t sizes[API_SIZES_MAX]);
+/* Puts the buffer that is nowhere where no memory is. */
+void api_lose(const struct api *api, struct iovec *iov, int count);
 /* A call's outcome: what it returned, or errno if that is negative. */
 void api_result(int call, ssize_t returned, uint32_t crc);
 /* A value that ends where memory does. */

@@ -19,7 +19,7 @@ from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, ScriptError, Step, api_of, api_step, described, unpack
 from fuzz.target.wire import Item, Kind
-from nst_scapy.header import Role, Transport
+from nst_scapy.header import MAX_STREAM_PAYLOAD, Role, Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.sender import DgramSender, StreamSender
 from nst_scapy.suite import SuiteId
@@ -148,6 +148,40 @@ def test_of_several_messages_the_last_is_cleared(at: int) -> None:
     assert told in judge(*forged_behind(FIRST, 1000), step, told=[told]).items
 
 
+def test_a_buffer_without_memory_ends_what_is_received() -> None:
+    """A record that fits before it is received, and of the next one a part is there."""
+    whole = FIRST + SECOND_RECORD
+    for head, length, error in ((9, 0, errno.EFAULT), (10, 10, 0), (20, 10, 0), (21, 21, 0)):
+        call = sized(Call.READV, (head, 50))._replace(gone=2)
+        copied = arena(whole[:head], b"\xa5" * 50)
+        told = Item(Kind.API, Call.READV, error, length, copied)
+        after, message = sized(Call.RECVMSG, (99,)), Kind.MESSAGE
+        items = on_stream(call, after, told=[told])
+        assert items[0] == told
+        rest = whole[length:]
+        assert items[1].length == len(rest)
+        assert (items[1].error, items[-1].kind) == ((0, message) if rest else (11, Kind.API))
+    assert on_stream(call._replace(gone=1), told=[told])[0].error == errno.EFAULT
+    assert on_stream(call)[0].crc == arena(whole, b"\xa5" * 50)
+
+
+def test_a_datagram_that_cannot_be_copied_is_lost() -> None:
+    calls = [sized(Call.RECVMSG, (head, 9))._replace(gone=2) for head in (5, len(SECOND_RECORD))]
+    failed, received, _ = on_datagrams(*calls)
+    assert (failed.error, failed.crc) == (errno.EFAULT, arena(FIRST[:5], b"\xa5" * 9))
+    assert received.crc == arena(SECOND_RECORD, b"\xa5" * 9)
+
+
+def test_what_there_is_no_memory_of_is_not_sent() -> None:
+    def sent(*sizes: int) -> tuple[int, int]:
+        api = sized(Call.WRITEV, sizes)._replace(gone=2)
+        item = judge(CONNECT, ACCEPT, api_step(api)).items[-1]
+        return item.error, item.length
+
+    assert sent(MAX_STREAM_PAYLOAD - 1, 9) == (errno.EFAULT, 0)
+    assert sent(MAX_STREAM_PAYLOAD + 9, 9) == (0, MAX_STREAM_PAYLOAD)
+
+
 def test_low_water_is_what_poll_waits_for() -> None:
     items = on_stream(
         option(socket.SOL_SOCKET, SO_RCVLOWAT, 22), Api(Call.POLL), Api(Call.INQ),
@@ -242,7 +276,7 @@ def test_datagrams_have_a_size_and_a_destination() -> None:
 def test_calls_survive_being_stored() -> None:
     for api in (
         sized(Call.RECVMMSG, (1, 2), 5, wait=7), option(6, 3, 1), Api(Call.INQ, socket=6),
-        sized(Call.WRITERS, (9,), value=250),
+        sized(Call.WRITERS, (9,), value=250), sized(Call.READV, (1, 2))._replace(gone=2),
     ):  # fmt: skip
         (step,) = unpack(api_step(api).pack())
         assert api_of(step) == api

@@ -131,7 +131,7 @@ def test_a_reader_waits_for_one_step_of_a_stream_and_for_all_datagrams() -> None
 
 def test_a_buffer_that_is_nowhere_takes_nothing() -> None:
     one = records()[0]
-    nowhere = sized(Call.RECVMSG, (64,), value=1)
+    nowhere = sized(Call.RECVMSG, (64,))._replace(gone=1)
     items = judge(CONNECT, ACCEPT, api_step(nowhere), one, api_step(nowhere), RECEIVE).items[1:]
     assert [item.error for item in items[:2]] == [errno.EAGAIN, errno.EFAULT]
     assert items[2].length == len(TEXTS[0])

@@ -125,8 +125,8 @@ def _call(course: Course, one: Placed) -> str:
 
 def _is_made(api: Api) -> bool:
     """Whether a script can make a call: it has no address where no memory is."""
-    nowhere = api.value if api.call is Call.RECVMSG else api.call is Call.SET_OPTION and api.flags
-    return api.call not in _NOT_MADE and not nowhere
+    beyond = api.call is Call.SET_OPTION and api.flags
+    return api.call not in _NOT_MADE and not (api.gone or beyond)
 
 
 def _made(api: Api) -> str:
