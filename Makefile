@@ -29,7 +29,8 @@ test-kernels: setup
 	$(BIN)/nst-fuzz kernel fetch --quiet sanitizer-6.12
 	$(BIN)/nst-fuzz kmod --check
 	$(BIN)/nst-fuzz kunit
-	$(BIN)/pytest --kernels $(KERNELS) tests/guest/test_in_guest.py tests/campaigns/test_guest_coverage.py
+	$(BIN)/pytest --kernels $(KERNELS) tests/guest/test_in_guest.py \
+		tests/campaigns/test_guest_coverage.py tests/campaigns/test_guest_pressure.py
 
 .PHONY: test-programs
 test-programs: setup
