@@ -57,13 +57,19 @@ def test_scripts_have_the_verdicts_of_their_cases(nst_fuzz: str, tmp_path: Path)
     (bucket,) = buckets([run], Decisions.load(tmp_path))
     wanted = {}
     for kind in KINDS:
-        cases = itertools.islice(scripts(CAMPAIGNS[kind], BOX), 0, EACH * APART, APART)
-        for number, script in enumerate(cases):
+        found = 0
+        for script in itertools.islice(scripts(CAMPAIGNS[kind], BOX), 0, None, APART):
             exchanges = exchanges_of(unpack(script), BOX)
             dossier = Dossier(bucket, None, exchanges, NOW, len(script), kids=tuple(sorted(BOX)))
-            path = tmp_path / f"{kind}-{number}.py"
-            path.write_text(python_script(dossier))
+            text = python_script(dossier)
+            if "no script does this" in text:
+                continue  # it has a buffer where no memory is
+            path = tmp_path / f"{kind}-{found}.py"
+            path.write_text(text)
             wanted[str(path)] = expected(script)
+            found += 1
+            if found == EACH:
+                break
     program = Path(__file__).with_name("scripts_in_guest.py")
     done = subprocess.run(
         [nst_fuzz, "guest", "run", "--", sys.executable, str(program), *wanted],
