@@ -38,17 +38,6 @@ static const char *const paths[SETTINGS] = {
 static int fds[SETTINGS];
 static int prepared, begun;
 
-static int set(const char *path, const char *value)
-{
-	int fd = open(path, O_WRONLY), error = 0;
-
-	if (fd < 0 || write(fd, value, strlen(value)) < 0)
-		error = errno;
-	if (fd >= 0)
-		close(fd);
-	return error;
-}
-
 /* Has those that kmalloc() takes from be the ones that fail. */
 static int mark_caches(void)
 {
@@ -61,7 +50,7 @@ static int mark_caches(void)
 		if (strncmp(cache->d_name, "kmalloc-", strlen("kmalloc-")))
 			continue;
 		sprintf(path, CACHES "%s/failslab", cache->d_name);
-		error = set(path, "1");
+		error = put_file(path, "1", 1);
 		if (error)
 			break;
 	}
@@ -74,8 +63,8 @@ static int prepare(void)
 {
 	int error;
 
-	error = set(FAILSLAB "ignore-gfp-wait", "N");
-	error = error ? error : set(FAILSLAB "verbose", "0");
+	error = put_file(FAILSLAB "ignore-gfp-wait", "N", 1);
+	error = error ? error : put_file(FAILSLAB "verbose", "0", 1);
 	error = error ? error : mark_caches();
 	for (int i = 0; !error && i < SETTINGS; i++) {
 		fds[i] = open(paths[i], O_WRONLY);

@@ -9,21 +9,24 @@
 
 #include "target.h"
 
+int put_file(const char *path, const char *data, size_t length)
+{
+	int fd = open(path, O_WRONLY), error;
+
+	if (fd < 0)
+		return errno;
+	error = write(fd, data, length) < 0 ? errno : 0;
+	close(fd);
+	return error;
+}
+
 int write_file(char *data, size_t length)
 {
 	char *end = memchr(data, 0, length);
-	size_t skip;
-	int fd, error;
 
 	if (!end)
 		return EINVAL;
-	skip = end + 1 - data;
-	fd = open(data, O_WRONLY);
-	if (fd < 0)
-		return errno;
-	error = write(fd, data + skip, length - skip) < 0 ? errno : 0;
-	close(fd);
-	return error;
+	return put_file(data, end + 1, length - (end + 1 - data));
 }
 
 int read_file(const char *path, char *out, size_t *length)

@@ -35,12 +35,8 @@ static int begun;
 int shortage_want(unsigned int nth)
 {
 	for (size_t i = 0; fd < 0 && i < sizeof(settings) / sizeof(settings[0]); i++) {
-		int setting = open(settings[i][0], O_WRONLY), error = 0;
+		int error = put_file(settings[i][0], settings[i][1], 1);
 
-		if (setting < 0 || write(setting, settings[i][1], 1) < 0)
-			error = errno;
-		if (setting >= 0)
-			close(setting);
 		if (error)
 			return error;
 	}

@@ -83,6 +83,7 @@ uint32_t crc32(uint32_t crc, const char *data, size_t length);
 
 /* files.c: 0 or an errno */
 int write_file(char *data, size_t length);
+int put_file(const char *path, const char *data, size_t length);
 int read_file(const char *path, char *out, size_t *length);
 /* What an open file holds now. */
 size_t reread(int fd, char *out, size_t size);
