@@ -4,7 +4,9 @@
 Both go through a loopback echo service with the same grammar; then both drive one and the
 same booted guest: boofuzz a service that answers at once, through QEMU's own network, the
 runner whole campaigns against the module, with model and oracles. There boofuzz waits for
-the answers, which it does not by default: it is the guest's speed that is to be told.
+the answers, which it does not by default: it is the guest's speed that is to be told. And a
+case of its does what one of the campaign does: it has as many records on its connection. Where
+that sends datagrams it has one, for which it waits as often as for two datagrams.
 
 Both record everything: boofuzz in its database, the runner in its own, in the same folder.
 Rates are by the clock on the wall, since waiting is what counts; rounds are interleaved, and
@@ -40,7 +42,8 @@ from fuzz.tables import TableSizes
 
 LOOPBACK_TARGET = 10.0
 GUEST_TARGET = 5.0
-CAMPAIGNS = ("dgram-record", "stream-record")
+CAMPAIGNS = {"dgram-record": 1, "stream-record": 4}
+"""What is run in the guest, and how many records a case of boofuzz's has there, as it has."""
 _SEED = "bench"
 # Both campaigns share the guest: the tables that dgram-record asks for.
 _TABLES = TableSizes(dgram=256)
@@ -136,17 +139,17 @@ def guest(
             echo=port,
         )
         with lab:
-            peers: list[float] = []
-            ours: dict[str, list[float]] = {one: [] for one in CAMPAIGNS}
+            rates: dict[str, list[tuple[float, float]]] = {one: [] for one in CAMPAIGNS}
             for number in range(rounds):
-                peers.append(_stock(port, cases, "answers"))
-                for one, rates in ours.items():
+                for one, records in CAMPAIGNS.items():
                     path = folder / f"{one}-{number}"
                     oracles = partial(oracles_of, lab)
-                    rates.append(_ours(path, campaign(one), lab, oracles, cases, number))
+                    peer = _stock(port, cases, records)
+                    ours = _ours(path, campaign(one), lab, oracles, cases, number)
+                    rates[one].append((ours, peer))
                 done()
-        for one, rates in ours.items():
-            yield Speed(f"guest, {one}", GUEST_TARGET, tuple(rates), tuple(peers))
+        for one, pairs in rates.items():
+            yield Speed(f"guest, {one}", GUEST_TARGET, *zip(*pairs, strict=True))
 
 
 def _ours(
@@ -168,10 +171,10 @@ def _ours(
         return run.progress.cases / (time.perf_counter() - began)
 
 
-def _stock(port: int, cases: int, *more: str) -> float:
+def _stock(port: int, cases: int, *records: int) -> float:
     with tempfile.TemporaryDirectory(prefix="nst-bench-") as folder:
         done = subprocess.run(
-            [sys.executable, "-m", "fuzz.bench.stock", str(port), str(cases), *more],
+            [sys.executable, "-m", "fuzz.bench.stock", *map(str, (port, cases, *records))],
             cwd=folder, capture_output=True, text=True, check=False,
         )  # fmt: skip
     if done.returncode or not done.stdout:
