@@ -11,6 +11,7 @@ guest, so that a finding has its case.
 from __future__ import annotations
 
 import dataclasses
+import gc
 import sys
 import time
 from collections.abc import Callable, Sequence
@@ -108,6 +109,8 @@ class ShardRun:
             GuestError: a guest does not come up.
         """
         flying: Batch | None = None
+        # The grammar stays: there is no point in looking through it for garbage ever again.
+        gc.freeze()
         try:
             while True:
                 ready = self._next(flying)
@@ -128,6 +131,7 @@ class ShardRun:
                     self._conclude()
                     return
         finally:
+            gc.unfreeze()
             self.progress.seconds = self._seconds()
             self._note()
 

@@ -58,6 +58,10 @@ class Host:
         self._fragments = Arrival()
         self._connections: dict[tuple[int, int, int], deque[Segment]] = {}
         self._ident = 0
+        self._ethernet = {
+            family: Frame(peer.mac, own.mac, ethertype, b"").pack()
+            for family, ethertype in ((4, IPV4), (6, IPV6))
+        }
 
     def transmit(self, frames: Iterable[bytes]) -> None:
         """Send frames in order; blocks while the guest's queue is full."""
@@ -73,8 +77,7 @@ class Host:
 
     def packet(self, packet: bytes, family: int) -> bytes:
         """The frame that carries an IP packet to the peer, whatever the packet says."""
-        ethertype = IPV4 if family == 4 else IPV6
-        return Frame(self.peer.mac, self.own.mac, ethertype, packet).pack()
+        return self._ethernet[family] + packet
 
     def segment(self, segment: Segment, family: int = 4, *, intact: bool = True) -> bytes:
         """The frame that carries a TCP segment to the peer; its checksum is wrong on request."""
