@@ -191,7 +191,13 @@ class Segments(FuzzableBlock):  # type: ignore[misc]
             segments = _repeated(stream, segments, repeat, other=repeat.other and order is None)
         if isinstance(order, Order):
             segments = order.arrange(segments, draw)
-        segments = self._with_stray(stream, segments, mutation_context)
+        stray = self._stray.get_value(mutation_context)
+        if order is not None and repeat is not None and stray is not None:
+            # Waiting for a gap, bytes that come again may lie on both sides of it: then it is for
+            # Linux to say whether the stream ends there, which depends on what it has joined.
+            stray = None if stray.flags & TcpFlag.FIN else stray
+        if isinstance(stray, Stray):
+            segments = _with_stray(stream, segments, stray)
         marks = self._marks.get_value(mutation_context)
         if isinstance(marks, Marks):
             segments = [
@@ -203,17 +209,15 @@ class Segments(FuzzableBlock):  # type: ignore[misc]
         steps = [Step(Action.CONNECT, values[FAMILY]), *(one.step() for one in segments)]
         return b"".join(step.pack() for step in steps)
 
-    def _with_stray(self, stream: bytes, segments: list[Loose], context: Any) -> list[Loose]:
-        stray = self._stray.get_value(context)
-        if not isinstance(stray, Stray):
-            return segments
-        at = round(len(segments) * stray.after)
-        offset = max((one.offset + len(one.payload) for one in segments[:at]), default=0)
-        one = Loose(
-            offset + stray.shift, stray.flags, intact=stray.intact,
-            payload=bytes(byte ^ 0xFF for byte in stream[: stray.length]),
-        )  # fmt: skip
-        return [*segments[:at], one, *segments[at:]]
+
+def _with_stray(stream: bytes, segments: list[Loose], stray: Stray) -> list[Loose]:
+    at = round(len(segments) * stray.after)
+    offset = max((one.offset + len(one.payload) for one in segments[:at]), default=0)
+    one = Loose(
+        offset + stray.shift, stray.flags, intact=stray.intact,
+        payload=bytes(byte ^ 0xFF for byte in stream[: stray.length]),
+    )  # fmt: skip
+    return [*segments[:at], one, *segments[at:]]
 
 
 def _shortened(pieces: Sequence[bytes], lost: int) -> list[bytes]:

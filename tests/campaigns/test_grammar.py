@@ -8,6 +8,7 @@ from collections import Counter
 from collections.abc import Iterator
 
 import pytest
+from boofuzz.mutation import Mutation
 
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.catalogue import CAMPAIGNS
@@ -18,10 +19,12 @@ from fuzz.campaigns.runner import run_keybox
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.steps import CaseRequest
 from fuzz.campaigns.stream import STREAM_RECORD
+from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
 from fuzz.campaigns.values import Canonical, CaseValues, canonical
+from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.shadow import Moment, Shadow
-from fuzz.script import Action, Step, unpack
+from fuzz.script import Action, Loose, Step, unpack
 from nst_scapy.epoch import Epoch
 from nst_scapy.header import HEADER_LEN, MAX_KPOS, Header, KeyParams, Transport
 from nst_scapy.suite import SUITES, AuthError, PaddingError, SuiteId
@@ -238,3 +241,18 @@ def test_streams_chain_their_epochs() -> None:
 def test_steps_survive_being_stored() -> None:
     steps = [Step(Action.CONNECT, 6), Step(Action.SEGMENT, 0, b"abc"), Step(Action.FIN)]
     assert unpack(b"".join(step.pack() for step in steps)) == steps
+
+
+def test_of_bytes_that_wait_and_come_again_none_is_beyond_a_fin() -> None:
+    """Whether the stream ends there depends on which segments Linux has joined."""
+    (request, *_) = STREAM_SEGMENTS.requests(BOX, ALL)
+    pools: dict[str, list[Mutation]] = {}
+    for (mutation,) in request.get_mutations():
+        pools.setdefault(mutation.qualified_name.rpartition(".")[2], []).append(mutation)
+    strays = [one for one in pools["stray"] if "FIN" in one.value.name]
+    assert len(strays) == 12
+    for chosen in itertools.product(pools["order"], pools["repeat"], strays):
+        steps = unpack(render(Planned(request, chosen)))
+        loose = [Loose.of(step) for step in steps if step.action is Action.TCP]
+        (end,) = {one.offset + len(one.payload) for one in loose if one.flags & TcpFlag.FIN}
+        assert end == max(one.offset + len(one.payload) for one in loose)
