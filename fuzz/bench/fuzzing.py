@@ -5,8 +5,9 @@ Both go through a loopback echo service with the same grammar; then both drive o
 same booted guest: boofuzz a service that answers at once, through QEMU's own network, the
 runner whole campaigns against the module, with model and oracles. There boofuzz waits for
 the answers, which it does not by default: it is the guest's speed that is to be told. And a
-case of its does what one of the campaign does: it has as many records on its connection. Where
-that sends datagrams it has one, for which it waits as often as for two datagrams.
+case of its does what one of the campaign does: it sends as often on its connection. Where the
+campaign sends datagrams that is once, for which it waits as often as for two datagrams. The
+runner goes on for as long as boofuzz took.
 
 Both record everything: boofuzz in its database, the runner in its own, in the same folder.
 Rates are by the clock on the wall, since waiting is what counts; rounds are interleaved, and
@@ -42,8 +43,8 @@ from fuzz.tables import TableSizes
 
 LOOPBACK_TARGET = 10.0
 GUEST_TARGET = 5.0
-CAMPAIGNS = {"dgram-record": 1, "stream-record": 3}
-"""What is run in the guest, and how many records a case of boofuzz's has there, as it has."""
+CAMPAIGNS = {"dgram-record": 1, "stream-record": 4}
+"""What is run in the guest, and how often a case of boofuzz's sends there."""
 _SEED = "bench"
 # Both campaigns share the guest: the tables that dgram-record asks for.
 _TABLES = TableSizes(dgram=256)
@@ -109,8 +110,9 @@ def loopback(rounds: int, cases: int, done: Callable[[], object]) -> Speed:
         subject = EchoSubject(port, run_keybox(_SEED))
         for number in range(rounds):
             path = Path(folder, str(number))
-            ours.append(_ours(path, ECHO, subject, subject.oracles, cases, number))
-            peers.append(_stock(port, cases))
+            taken = _stock(port, cases)
+            peers.append(cases / taken)
+            ours.append(_ours(path, ECHO, subject, subject.oracles, Limits(cases), number))
             done()
     return Speed("loopback echo", LOOPBACK_TARGET, tuple(ours), tuple(peers))
 
@@ -144,9 +146,10 @@ def guest(
                 for one, records in CAMPAIGNS.items():
                     path = folder / f"{one}-{number}"
                     oracles = partial(oracles_of, lab)
-                    peer = _stock(port, cases, records)
-                    ours = _ours(path, campaign(one), lab, oracles, cases, number)
-                    rates[one].append((ours, peer))
+                    taken = _stock(port, cases, records)
+                    limits = Limits(seconds=taken)
+                    ours = _ours(path, campaign(one), lab, oracles, limits, number)
+                    rates[one].append((ours, cases / taken))
                 done()
         for one, pairs in rates.items():
             yield Speed(f"guest, {one}", GUEST_TARGET, *zip(*pairs, strict=True))
@@ -157,14 +160,14 @@ def _ours(
     one: Campaign,
     subject: Subject,
     oracles: Callable[[Callable[[], Current]], Sequence[Oracle]],
-    cases: int,
+    limits: Limits,
     number: int,
 ) -> float:
-    """Run a round of cases, all of them stored; return how many there were a second."""
+    """Run cases, all of them stored; return how many there were a second."""
     with Store.create(path, seed=_SEED) as store:
         run = ShardRun(
             store, one, Shard(one.name), subject, oracles=oracles, seed=f"{_SEED} {number}",
-            limits=Limits(cases), watcher=_Nobody(), past=Past(),
+            limits=limits, watcher=_Nobody(), past=Past(),
         )  # fmt: skip
         began = time.perf_counter()
         run.run()
@@ -172,6 +175,7 @@ def _ours(
 
 
 def _stock(port: int, cases: int, *records: int) -> float:
+    """Have boofuzz run cases; return the seconds that it took."""
     with tempfile.TemporaryDirectory(prefix="nst-bench-") as folder:
         done = subprocess.run(
             [sys.executable, "-m", "fuzz.bench.stock", *map(str, (port, cases, *records))],
@@ -179,4 +183,4 @@ def _stock(port: int, cases: int, *records: int) -> float:
         )  # fmt: skip
     if done.returncode or not done.stdout:
         raise UserError(f"boofuzz failed: {done.stderr.strip().splitlines()[-1:]}")
-    return cases / float(done.stdout)
+    return float(done.stdout)

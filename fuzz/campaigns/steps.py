@@ -23,6 +23,7 @@ from boofuzz.mutation_context import MutationContext
 
 from fuzz.campaigns.primitives import Block, Choice, Named
 from fuzz.campaigns.values import FAMILY, values_of
+from fuzz.net.udp import MAX_PAYLOAD
 from fuzz.script import Action, Step, patch
 from nst_scapy.header import HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET
 
@@ -75,7 +76,8 @@ class Datagram(Block):
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the steps' bytes."""
         family = values_of(mutation_context)[FAMILY]
-        payload = self.get_child_data(mutation_context)
+        # The longest payloads do not fit any more when they were added to.
+        payload = self.get_child_data(mutation_context)[: MAX_PAYLOAD[family]]
         copies = self._copies.get_value(mutation_context)
         step = Step(Action.DATAGRAM, family, payload).pack()
         return step * (1 if copies is None else copies)

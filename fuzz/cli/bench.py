@@ -141,7 +141,11 @@ def triage_command(logs: tuple[Path, ...], rounds: int, as_json: bool) -> None:
 @click.argument("targets", nargs=-1, type=click.Choice(_TARGETS))
 @click.option("--rounds", type=click.IntRange(1), default=3, show_default=True)
 @click.option(
-    "--cases", type=click.IntRange(1), default=6000, show_default=True, help="In each round."
+    "--cases",
+    type=click.IntRange(1),
+    default=3000,
+    show_default=True,
+    help="In each round; in the guest the runner goes on for as long as boofuzz's take.",
 )
 @click.option("--kernel", "kernel_name", default=kernel.DEFAULT, show_default=True, metavar="NAME")
 @click.option("--json", "as_json", is_flag=True, help="Print JSON.")
@@ -151,9 +155,9 @@ def fuzz(
     """Measure cases a second beside boofuzz as it comes (on all TARGETS by default).
 
     On the loopback both send one grammar to a service that echoes. In the guest boofuzz
-    does the same through QEMU's own network, as many records a connection as a case of the
-    campaign has; the campaigns, beside it in the same guest, are judged case by case. Both
-    store every case. A ratio is the median of the rounds. Takes three minutes.
+    does the same through QEMU's own network, sending as often in a case as the campaign; the
+    campaigns, beside it in the same guest, are judged case by case. Both
+    store every case. A ratio is the median of the rounds. Takes two minutes.
 
     Exit status: 0 if every target is met, 1 if one is missed.
     """

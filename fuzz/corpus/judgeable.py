@@ -12,6 +12,7 @@ from collections.abc import Sequence
 from fuzz.net.arrival import Arrival
 from fuzz.net.inflow import WINDOW, Inflow
 from fuzz.net.tcp import TcpFlag
+from fuzz.net.udp import MAX_PAYLOAD
 from fuzz.script import FAMILY, Action, Loose, Step, connections
 from fuzz.target.wire import MAX_ITEMS
 
@@ -42,6 +43,9 @@ def judgeable(steps: Sequence[Step]) -> bool:
     if reported > MAX_ITEMS or large > _MAX_LARGE:
         return False
     if sum(len(step.data) for step in steps) > _MAX_BYTES:
+        return False
+    datagrams = (step for step in steps if step.action is Action.DATAGRAM)
+    if any(len(step.data) > MAX_PAYLOAD[step.argument] for step in datagrams):
         return False
     # The application looks at one socket after the other, whatever came first.
     if len({step.argument for step in steps if step.action in FAMILY}) > 1:

@@ -15,6 +15,7 @@ from fuzz.campaigns.catalogue import CAMPAIGNS
 from fuzz.campaigns.damage import WRONG_PADDINGS
 from fuzz.campaigns.dgram import DGRAM_RECORD
 from fuzz.campaigns.plan import Plan, Planned
+from fuzz.campaigns.primitives import Stretched
 from fuzz.campaigns.runner import run_keybox
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.steps import CaseRequest
@@ -22,6 +23,7 @@ from fuzz.campaigns.stream import STREAM_RECORD
 from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
 from fuzz.campaigns.values import Canonical, CaseValues, canonical
 from fuzz.net.tcp import TcpFlag
+from fuzz.net.udp import MAX_PAYLOAD
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Loose, Step, unpack
@@ -256,3 +258,20 @@ def test_of_bytes_that_wait_and_come_again_none_is_beyond_a_fin() -> None:
         loose = [Loose.of(step) for step in steps if step.action is Action.TCP]
         (end,) = {one.offset + len(one.payload) for one in loose if one.flags & TcpFlag.FIN}
         assert end == max(one.offset + len(one.payload) for one in loose)
+
+
+def test_no_datagram_is_longer_than_udp_s() -> None:
+    requests = DGRAM_RECORD.requests(BOX, ALL)
+    request = next(one for one in requests if one.name.startswith("one-"))
+    pools: dict[str, list[Mutation]] = {}
+    for (mutation,) in request.get_mutations():
+        pools.setdefault(mutation.qualified_name.rpartition(".")[2], []).append(mutation)
+    (longest,) = (one for one in pools["payload"] if one.value == Stretched(65455))
+    lengths = {
+        (step.argument, len(step.data))
+        for damage in pools["damage"]
+        for seed in "ab"
+        for step in unpack(render(Planned(request, (longest, damage)), seed))
+    }
+    assert max(length for family, length in lengths if family == 4) == MAX_PAYLOAD[4]
+    assert all(length <= MAX_PAYLOAD[family] for family, length in lengths)
