@@ -39,7 +39,8 @@ class CaseRequest(Request):  # type: ignore[misc]
     """
 
     _count: int | None = None
-    _fixed: dict[int, tuple[str, bytes]] | None = None
+    _fixed: dict[int, bytes] | None = None
+    _places: dict[str, int]
 
     def get_num_mutations(self) -> int:
         """boofuzz's hook: how many there are."""
@@ -50,19 +51,21 @@ class CaseRequest(Request):  # type: ignore[misc]
     def get_child_data(self, mutation_context: Any) -> bytes:
         """boofuzz's hook: the case's bytes."""
         if self._fixed is None:
+            self._places = {item.qualified_name: index for index, item in enumerate(self.stack)}
             self._fixed = {
-                index: (item.qualified_name, item.render(MutationContext()))
+                index: item.render(MutationContext())
                 for index, item in enumerate(self.stack)
                 if isinstance(item, _PLAIN) and not isinstance(item, Named)
                 if not isinstance(item._default_value, ProtocolSessionReference)
             }
-        rendered = []
-        for index, item in enumerate(self.stack):
-            name, always = self._fixed.get(index, ("", b""))
-            if name and name not in mutation_context.mutations:
-                rendered.append(always)
-            else:
-                rendered.append(item.render(mutation_context))
+        rendered = [
+            self._fixed[index] if index in self._fixed else item.render(mutation_context)
+            for index, item in enumerate(self.stack)
+        ]
+        for name in mutation_context.mutations:
+            index = self._places.get(name, -1)
+            if index in self._fixed:
+                rendered[index] = self.stack[index].render(mutation_context)
         return b"".join(rendered)
 
 
