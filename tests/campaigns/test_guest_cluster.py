@@ -116,3 +116,19 @@ def test_no_scheduler_is_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"nst-fuzz: error: --scheduler {address}: ")
     assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize("kept", ["corpus/start", "coverage"])
+def test_what_stays_on_one_machine_is_not_resumed_on_others(
+    nst_fuzz: str, tmp_path: Path, kept: str
+) -> None:
+    run = tmp_path / "run"
+    (run / kept).mkdir(parents=True)
+    done = subprocess.run(
+        [nst_fuzz, "resume", run, "--scheduler", "tcp://127.0.0.1:1"],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 2
+    assert done.stderr == (
+        f"nst-fuzz: error: {run}: it has a corpus or measures coverage, on this machine alone\n"
+    )
