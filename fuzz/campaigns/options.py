@@ -14,6 +14,7 @@ from fuzz.api import Api, Call, file_write, option, sized
 from fuzz.campaigns import acts
 from fuzz.campaigns.acts import Act, Play, Scene
 from fuzz.campaigns.campaign import Campaign
+from fuzz.campaigns.keys import Exchange
 from fuzz.campaigns.record import SealedRecord
 from fuzz.campaigns.steps import CaseRequest
 from fuzz.campaigns.stream import stream
@@ -116,20 +117,6 @@ class FromUs(FuzzableBlock):  # type: ignore[misc]
         return Step(Action.PACKET, family, packet(*ends, UDP, segment)).pack()
 
 
-class Acted(FuzzableBlock):  # type: ignore[misc]
-    """Datagrams as they are rendered, and acts between them."""
-
-    def encode(self, value: Any, mutation_context: Any) -> bytes:
-        """boofuzz's hook: the steps' bytes."""
-        values = values_of(mutation_context)
-        return b"".join(
-            b"".join(step.pack() for step in child.act(mutation_context).steps(values, 0))
-            if isinstance(child, Play)
-            else child.render(mutation_context)
-            for child in self.stack
-        )
-
-
 def _stream_scene(
     keybox: KeyBox, suite: SuiteId, pool: Sequence[Act], call: Act, *mutated: str
 ) -> list[Fuzzable]:
@@ -187,7 +174,9 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
             FromUs("second", children=[second]),
         ]  # fmt: skip
         requests.append(
-            CaseRequest(f"dgram-connected-{suite.name}", children=[Acted("udp", children=exchange)])
+            CaseRequest(
+                f"dgram-connected-{suite.name}", children=[Exchange("udp", children=exchange)]
+            )
         )
     (first, second) = _records(keybox, suites[0], ())
     strangers = Scene("udp", [Play("before", connect, (acts.NOTHING,)), first, second], dgram=True)
