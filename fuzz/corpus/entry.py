@@ -13,6 +13,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import json
+import os
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -61,7 +62,8 @@ class Corpus:
         path = self.path / f"{digest}.json"
         if path.exists():
             return None
-        fresh = path.with_suffix(".new")
+        # Two guests may find the same case at once.
+        fresh = path.with_suffix(f".{os.getpid()}")
         fresh.write_text(text)
         fresh.rename(path)
         return digest
@@ -74,7 +76,11 @@ class Corpus:
         """The edges that a build has taken so far."""
         path = self._edges(build)
         try:
-            return unpack_edges(path.read_bytes()) if path.exists() else frozenset()
+            with path.open("rb") as file:
+                fcntl.flock(file, fcntl.LOCK_SH)
+                return unpack_edges(file.read())
+        except FileNotFoundError:
+            return frozenset()
         except (OSError, ValueError) as error:
             raise CorpusError(f"{path}: {error}") from None
 
