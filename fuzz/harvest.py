@@ -4,9 +4,13 @@
 from __future__ import annotations
 
 import sqlite3
-from dataclasses import dataclass
+import time
+from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
+from fuzz.corpus import away
+from fuzz.coverage import kept
 from fuzz.finding import Finding, FindingKind
 from fuzz.store import Store, StoreError
 
@@ -28,6 +32,9 @@ class Harvest:
         seconds: that all its cases have taken.
         cases: id and columns of each.
         findings: columns of each; the first case is given by its id above.
+        corpus: what it found for the corpus; `None` if the run has none.
+        edges: when how many edges had been taken.
+        boots: gcov's data files of each boot of its guest, if the run measures coverage.
     """
 
     campaign: str
@@ -36,21 +43,31 @@ class Harvest:
     seconds: float
     cases: list[tuple[Any, ...]]
     findings: list[tuple[Any, ...]]
+    corpus: away.Parcel | None = None
+    edges: list[tuple[float, int]] = field(default_factory=list)
+    boots: list[dict[str, bytes]] = field(default_factory=list)
 
 
-def reap(store: Store, campaign: str, shard: int, after: int, seconds: float) -> Harvest:
-    """Take all that is stored, which has to be of this shard; see `Harvest`."""
+def reap(
+    store: Store, module: Path, campaign: str, shard: int, after: int, seconds: float
+) -> Harvest:
+    """Take all that is kept, which has to be of this shard of a run of `module`; see `Harvest`."""
     cases = store.select(
         f"SELECT id, {', '.join(_CASE)} FROM cases WHERE outcome NOT NULL ORDER BY id"
     )
     findings = store.select(f"SELECT {', '.join(_FINDING)} FROM finding ORDER BY id")
-    return Harvest(campaign, shard, after, seconds, list(cases), list(findings))
+    edges = store.select("SELECT sent, edges FROM coverage ORDER BY id")
+    return Harvest(
+        campaign, shard, after, seconds, list(cases), list(findings),
+        away.homeward(store.path, module), [(sent, count) for sent, count in edges],
+        kept.boots_of(store.path, campaign),
+    )  # fmt: skip
 
 
 def merge(store: Store, harvest: Harvest) -> list[tuple[Finding, int]]:
     """Put a harvest into a run; return the findings that are new to it, with their first cases.
 
-    All of it is written, or nothing.
+    All rows are written, or none; before them the files, which are the same if it comes again.
 
     Raises:
         StoreError: it is in there already.
@@ -87,7 +104,22 @@ def merge(store: Store, harvest: Harvest) -> list[tuple[Finding, int]]:
             "UPDATE shard SET seconds = ? WHERE campaign = ? AND number = ?",
             (harvest.seconds, campaign, harvest.shard),
         )
+        database.executemany(
+            "INSERT INTO coverage (campaign, sent, edges) VALUES (?, ?, ?)",
+            [(campaign, *row) for row in (*harvest.edges, *_take_in(store.path, harvest))],
+        )
     return fresh
+
+
+def _take_in(run: Path, harvest: Harvest) -> list[tuple[float, int]]:
+    """Put a harvest's files into a run; when how many edges had been taken by all."""
+    folder = kept.folder_of(run, harvest.campaign)
+    if folder is not None:
+        for index, boot in enumerate(harvest.boots):
+            kept.take_in(boot, folder, f"{harvest.shard}-{harvest.after}-{index}")
+    if harvest.corpus is None:
+        return []
+    return [(time.time(), away.take_in(run, harvest.corpus))]
 
 
 def _insert(

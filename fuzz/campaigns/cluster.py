@@ -8,6 +8,7 @@ another, which begins it anew: what the lost one did counts for nothing.
 
 from __future__ import annotations
 
+import pickle
 import queue
 import socket
 import tempfile
@@ -23,6 +24,8 @@ from distributed import Client, Future, get_worker, wait
 from fuzz.campaigns.progress import Progress, Shard, Watcher
 from fuzz.campaigns.schedule import Schedule, Task
 from fuzz.campaigns.shard import run_shard
+from fuzz.corpus import away
+from fuzz.coverage import kept
 from fuzz.errors import UserError
 from fuzz.finding import Finding
 from fuzz.guest import kernel
@@ -45,6 +48,9 @@ class _Job:
     module: bytes
     """Its file, compressed."""
     keybox: KeyBox
+    corpus: bytes | None
+    """What it takes along of the run's corpus (`fuzz/corpus/away.py`), compressed."""
+    coverage: bool
     seed: str
     topic: str
 
@@ -98,7 +104,10 @@ class Cluster:
         try:
             while True:
                 while len(running) < self.jobs and (task := schedule.next()) is not None:
-                    job = _Job(task, kernel_name, module, keybox, seed, topic)
+                    job = _Job(
+                        task, kernel_name, module, keybox, _corpus(store.path),
+                        kept.folder_of(store.path, task.shard.campaign) is not None, seed, topic,
+                    )  # fmt: skip
                     running[self._client.submit(_work, job, pure=False)] = task
                 if not running:
                     return
@@ -113,7 +122,10 @@ class Cluster:
                     else:
                         cases, seconds, authenticated = news["counts"]
                         verdicts = Counter(news["verdicts"])
-                        watcher.progress(shard, Progress(cases, seconds, authenticated, verdicts))
+                        progress = Progress(
+                            cases, seconds, authenticated, verdicts, edges=news["edges"]
+                        )
+                        watcher.progress(shard, progress)
                 if schedule.enough:
                     return
         finally:
@@ -185,13 +197,19 @@ class _Teller:
         self._cases += 1
         if self._cases % _TELL_CASES == 0:
             counts = (progress.cases, progress.seconds, progress.authenticated)
-            self._tell(shard, counts=counts, verdicts=dict(progress.verdicts))
+            verdicts = dict(progress.verdicts)
+            self._tell(shard, counts=counts, verdicts=verdicts, edges=progress.edges)
 
     def found(self, shard: Shard, finding: Finding, case: int) -> None:
         """Told when the shard is through: the run's store says whether it is new."""
 
     def ended(self, shard: Shard) -> None:
         """As much."""
+
+
+def _corpus(run: Path) -> bytes | None:
+    parcel = away.outward(run, run / MODULE)
+    return None if parcel is None else zlib.compress(pickle.dumps(parcel))
 
 
 def _work(job: _Job) -> Harvest:
@@ -202,11 +220,16 @@ def _work(job: _Job) -> Harvest:
         module.write_bytes(zlib.decompress(job.module))
         with Store.create(Path(folder, "run"), seed=job.seed) as store:
             job.keybox.save(store.path / KEYBOX)
+            if job.corpus is not None:
+                away.settle(store.path, pickle.loads(zlib.decompress(job.corpus)))
+            if job.coverage:
+                kept.begin(store.path)
             progress = run_shard(
                 store, task, kernel=kernel.find(job.kernel), module=module, seed=job.seed,
                 watcher=_Teller(job.topic),
             )  # fmt: skip
             store.commit()
             return reap(
-                store, shard.campaign, shard.number, len(task.past.outcomes), progress.seconds
-            )
+                store, module, shard.campaign, shard.number, len(task.past.outcomes),
+                progress.seconds,
+            )  # fmt: skip

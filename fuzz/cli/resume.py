@@ -12,9 +12,6 @@ from fuzz.campaigns.catalogue import campaign
 from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
-from fuzz.corpus.run import start_of
-from fuzz.coverage import kept
-from fuzz.errors import UserError
 from fuzz.guest import kernel
 from fuzz.store import MODULE, Store, StoreError
 
@@ -52,8 +49,6 @@ def command(
     No case is run twice but those that were under way when the runner was killed. Also a run
     that has finished goes on, if it is given other limits. Exits as `nst-fuzz run` does.
     """
-    if scheduler is not None and (start_of(run).exists() or (run / kept.FOLDER).exists()):
-        raise UserError(f"{run}: it has a corpus or measures coverage, on this machine alone")
     with Store.resume(run) as store:
         meta = store.meta()
         try:

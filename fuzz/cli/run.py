@@ -117,8 +117,6 @@ def command(
     with 130 after Ctrl-C; what ran until then is summarized all the same, and
     `nst-fuzz resume` goes on with it.
     """
-    if scheduler is not None and (coverage or corpus is not None):
-        raise click.UsageError("--coverage and --corpus are for guests of this machine alone")
     if all_ and names:
         raise click.UsageError("--all runs every campaign: name none")
     path = output or _fresh_path()

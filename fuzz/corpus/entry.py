@@ -59,14 +59,22 @@ class Corpus:
         """Keep a case; its digest, `None` if it is there already."""
         text = json.dumps(to_json(case), separators=(",", ":"), sort_keys=True) + "\n"
         digest = hashlib.sha256(text.encode()).hexdigest()[:20]
+        return digest if self.put(digest, text.encode()) else None
+
+    def files(self) -> dict[str, bytes]:
+        """The files of all cases by their digests, unread."""
+        return {path.stem: path.read_bytes() for path in sorted(self.path.glob("*.json"))}
+
+    def put(self, digest: str, file: bytes) -> bool:
+        """Keep a case whose file was made elsewhere; False if it is there already."""
         path = self.path / f"{digest}.json"
         if path.exists():
-            return None
+            return False
         # Two guests may find the same case at once.
         fresh = path.with_suffix(f".{os.getpid()}")
-        fresh.write_text(text)
+        fresh.write_bytes(file)
         fresh.rename(path)
-        return digest
+        return True
 
     def remove(self, digest: str) -> None:
         """Forget a case."""

@@ -7,7 +7,7 @@ RUN/corpus/path       where the corpus is, to which new cases are added as they 
 
 from __future__ import annotations
 
-import shutil
+from collections.abc import Mapping
 from pathlib import Path
 
 from fuzz.corpus.entry import Corpus, build_of
@@ -23,12 +23,17 @@ def begin(run: Path, corpus: Path) -> None:
     Raises:
         CorpusError: it is no directory, or one of its files is damaged.
     """
-    cases = Corpus(corpus).cases()
-    start = start_of(run)
-    start.mkdir(parents=True)
-    for digest in cases:
-        shutil.copyfile(corpus / f"{digest}.json", start / f"{digest}.json")
-    (run / _FOLDER / "path").write_text(f"{corpus.resolve()}\n")
+    whole = Corpus(corpus)
+    whole.cases()
+    point(run, whole, whole.files())
+
+
+def point(run: Path, corpus: Corpus, start: Mapping[str, bytes]) -> None:
+    """Have a run start from cases, whose files are given by their digests, and add to a corpus."""
+    begun = Corpus(start_of(run))
+    for digest, file in start.items():
+        begun.put(digest, file)
+    (run / _FOLDER / "path").write_text(f"{corpus.path.resolve()}\n")
 
 
 def start_of(run: Path) -> Path:
@@ -36,9 +41,13 @@ def start_of(run: Path) -> Path:
     return run / _FOLDER / "start"
 
 
+def corpus_of(run: Path) -> Corpus | None:
+    """The corpus that a run adds to; `None` if it has none."""
+    where = run / _FOLDER / "path"
+    return Corpus(Path(where.read_text().rstrip("\n"))) if where.exists() else None
+
+
 def keeper_of(run: Path, module: Path, box: KeyBox) -> Keeper | None:
     """What adds a run's cases to its corpus; `None` if it has none."""
-    where = run / _FOLDER / "path"
-    if not where.exists():
-        return None
-    return Keeper(Corpus(Path(where.read_text().rstrip("\n"))), build_of(module), box)
+    corpus = corpus_of(run)
+    return None if corpus is None else Keeper(corpus, build_of(module), box)

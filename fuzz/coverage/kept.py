@@ -25,6 +25,7 @@ from fuzz.guest.kernel import Kernel
 
 FOLDER = "coverage"
 _BUILD = "build"
+_BOOT = "boot-"
 _COMPILER = "compiler"
 _GUESTS = PurePosixPath("/sys/kernel/debug/gcov")
 _OPTION = "CONFIG_GCOV_KERNEL"
@@ -62,6 +63,11 @@ def folder_of(run: Path, campaign: str) -> Path | None:
     return run / FOLDER / campaign if (run / FOLDER).is_dir() else None
 
 
+def begin(run: Path) -> None:
+    """Have a run measure coverage; what is needed to read it (`keep_build`) is kept elsewhere."""
+    (run / FOLDER).mkdir()
+
+
 def keep_build(module: Path, kernel: Kernel, run: Path) -> None:
     """Keep what is needed to read data files of a built nst.ko: the run measures coverage."""
     into = run / FOLDER / _BUILD
@@ -77,12 +83,32 @@ def keep_build(module: Path, kernel: Kernel, run: Path) -> None:
 def keep_boot(files: Mapping[str, bytes], campaign: Path) -> None:
     """Keep the data files of one boot, given by their paths in the guest."""
     campaign.mkdir(parents=True, exist_ok=True)
-    boot = Path(tempfile.mkdtemp(prefix="boot-", dir=campaign))
+    boot = Path(tempfile.mkdtemp(prefix=_BOOT, dir=campaign))
     for name, contents in files.items():
         # Below gcov's directory it is the path at which the object was compiled.
         object_ = PurePosixPath("/", PurePosixPath(name).relative_to(_GUESTS))
         (boot / object_.name).write_bytes(contents)
         (boot / "root").write_text(f"{object_.parent}\n")
+
+
+def boots_of(run: Path, campaign: str) -> list[dict[str, bytes]]:
+    """The files kept of each boot of a campaign's guests, to be taken into another run."""
+    folder = run / FOLDER / campaign
+    return [
+        {path.name: path.read_bytes() for path in boot.iterdir()}
+        for boot in sorted(folder.glob(f"{_BOOT}*"))
+    ]
+
+
+def take_in(files: Mapping[str, bytes], campaign: Path, name: str) -> None:
+    """Keep what another run kept of a boot; by the same name it takes the former's place."""
+    campaign.mkdir(parents=True, exist_ok=True)
+    fresh = Path(tempfile.mkdtemp(prefix="new-", dir=campaign))
+    for file, contents in files.items():
+        (fresh / file).write_bytes(contents)
+    boot = campaign / f"{_BOOT}{name}"
+    shutil.rmtree(boot, ignore_errors=True)
+    fresh.rename(boot)
 
 
 def read(runs: Sequence[Path]) -> Measured:
@@ -120,7 +146,7 @@ def read(runs: Sequence[Path]) -> Measured:
 
 def _boots(folder: Path, build: Path) -> Iterator[tuple[str, Lines]]:
     command = _gcov((build / _COMPILER).read_text().strip())
-    for boot in sorted(folder.glob("*/boot-*")):
+    for boot in sorted(folder.glob(f"*/{_BOOT}*")):
         with tempfile.TemporaryDirectory(prefix="nst-gcov-") as work:
             for path in (*build.glob("*.gcno"), *boot.glob("*.gcda")):
                 (Path(work) / path.name).symlink_to(path.resolve())

@@ -36,9 +36,12 @@ def findings(store: Store) -> list[tuple[str, float]]:
 
 
 def edges(store: Store) -> list[tuple[str, float, int]]:
-    """Campaign, time, and how many edges had been taken until then, in order of time."""
+    """Campaign, time, and how many edges had been taken until then, in order of time.
+
+    What one guest takes is known to those of other machines only when its shard is through.
+    """
     rows = store.select(
-        "SELECT name, sent, edges FROM coverage JOIN campaign ON campaign.id = campaign"
-        " ORDER BY sent"
+        "SELECT name, sent, max(edges) OVER (ORDER BY sent, coverage.id)"
+        " FROM coverage JOIN campaign ON campaign.id = campaign ORDER BY sent, coverage.id"
     )
     return list(rows)

@@ -16,6 +16,10 @@ from pathlib import Path
 
 import pytest
 
+from fuzz.corpus.entry import Corpus
+from fuzz.html import timeline
+from fuzz.store import reading
+
 pytestmark = pytest.mark.timeout(600)
 CASES = 240
 
@@ -57,17 +61,15 @@ def cluster(tmp_path: Path) -> Iterator[tuple[str, list[subprocess.Popen[bytes]]
 
 
 def test_a_lost_workers_shard_is_run_again(
-    nst_fuzz: str,
-    nst_ko: Path,
-    tmp_path: Path,
-    cluster: tuple[str, list[subprocess.Popen[bytes]]],
+    nst_fuzz: str, tmp_path: Path, cluster: tuple[str, list[subprocess.Popen[bytes]]]
 ) -> None:
+    """All that shards bring is in one store and one corpus, once."""
     address, workers = cluster
     wait_for_workers(address, 2)
-    path = tmp_path / "run"
+    path, corpus = tmp_path / "run", Corpus(tmp_path / "corpus")
+    common = ("--seed", "cluster", "--corpus", corpus.path, "--scheduler", address, "--json")
     runner = subprocess.Popen(
-        [nst_fuzz, "run", "dgram-record", "--cases", str(CASES), "--seed", "cluster",
-         "--module", str(nst_ko), "--output", str(path), "--scheduler", address, "--json"],
+        [nst_fuzz, "run", "dgram-record", "--cases", str(CASES), "--output", path, *common],
         stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
     )  # fmt: skip
     deadline = time.monotonic() + 200
@@ -85,6 +87,33 @@ def test_a_lost_workers_shard_is_run_again(
         ((names,),) = database.execute("SELECT count(DISTINCT name) FROM cases")
     assert shards == dict.fromkeys(range(4), CASES // 4)
     assert names == CASES
+    kept = corpus.cases()
+    assert len(kept) > 10
+    assert edges_told(path)[-1] == edges_in(corpus)
+
+    mutated = tmp_path / "mutated"
+    done = subprocess.run(
+        [nst_fuzz, "run", "mutants", "--cases", str(CASES // 2), "--output", mutated, *common],
+        capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stdout + done.stderr
+    assert kept.keys() < corpus.cases().keys()
+    told = edges_told(mutated)
+    assert told == sorted(told)
+    assert told[0] > edges_told(path)[0], "a shard begins with the edges that are known"
+    assert told[-1] == edges_in(corpus) > edges_told(path)[-1]
+
+
+def edges_told(run: Path) -> list[int]:
+    """How many edges a run says were taken, over time."""
+    with reading(run) as store:
+        return [count for _, _, count in timeline.edges(store)]
+
+
+def edges_in(corpus: Corpus) -> int:
+    """How many edges of its one build a corpus knows."""
+    (file,) = corpus.path.glob("edges-*")
+    return len(corpus.edges(file.name.removeprefix("edges-")))
 
 
 def wait_for_workers(address: str, count: int) -> None:
@@ -116,19 +145,3 @@ def test_no_scheduler_is_one_line(
     assert done.returncode == 2
     assert done.stderr.startswith(f"nst-fuzz: error: --scheduler {address}: ")
     assert len(done.stderr.splitlines()) == 1
-
-
-@pytest.mark.parametrize("kept", ["corpus/start", "coverage"])
-def test_what_stays_on_one_machine_is_not_resumed_on_others(
-    nst_fuzz: str, tmp_path: Path, kept: str
-) -> None:
-    run = tmp_path / "run"
-    (run / kept).mkdir(parents=True)
-    done = subprocess.run(
-        [nst_fuzz, "resume", run, "--scheduler", "tcp://127.0.0.1:1"],
-        capture_output=True, text=True, check=False,
-    )  # fmt: skip
-    assert done.returncode == 2
-    assert done.stderr == (
-        f"nst-fuzz: error: {run}: it has a corpus or measures coverage, on this machine alone\n"
-    )

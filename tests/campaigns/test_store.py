@@ -10,14 +10,12 @@ import subprocess
 import sys
 import time
 from collections import Counter
-from dataclasses import replace
 from pathlib import Path
 from xml.etree import ElementTree
 
 import pytest
 
 from fuzz.finding import Finding, FindingKind
-from fuzz.harvest import merge, reap
 from fuzz.junit import junit
 from fuzz.report import summarize
 from fuzz.store import DATABASE, Store, StoreError, reading
@@ -152,36 +150,6 @@ def test_the_summary_adds_up(tmp_path: Path) -> None:
     assert failure is not None
     assert (failure.get("type"), failure.get("message")) == ("crash", "BUG: it")
     assert finding["replay"] in (failure.text or "")
-
-
-def test_a_harvest_counts_once(tmp_path: Path) -> None:
-    """What a worker ran elsewhere is merged whole, with its findings, and never twice."""
-    with Store.create(tmp_path / "elsewhere", seed="1") as worker:
-        campaign = worker.begin_campaign("replay", 2)
-        numbers = [begin(worker, campaign, name, 1) for name in ("a", "b", "c")]
-        worker.end_case(numbers[0], "agree", expected=OK, counted=OK, authenticated=True)
-        worker.end_case(numbers[1], "crash")
-        finding = Finding(FindingKind.CRASH, "BUG", "b", "log")
-        worker.add_finding(campaign, numbers[1], finding)
-        harvest = reap(worker, "replay", 1, 0, 3.5)
-    with Store.create(tmp_path / "run", **META) as store:
-        other = store.begin_campaign("keys")
-        begin(store, other, "first", 1)
-        campaign = store.begin_campaign("replay", 2)
-        ((found, first),) = merge(store, harvest)
-        assert found == finding
-        assert store.case(first).name == "b"
-        assert store.case(first).outcome == "crash"
-        assert store.past(campaign, 1) == ["agree", "crash"]  # "c" had no outcome
-        assert store.past(campaign, 0) == []
-        assert store.shards(campaign) == [(0, 2, 0.0), (1, 2, 3.5)]
-        with pytest.raises(StoreError, match="2 cases are there, these come after 0"):
-            merge(store, harvest)
-        assert store.past(campaign, 1) == ["agree", "crash"]
-        assert [f.count for f in store.findings()] == [1]
-        again = replace(harvest, shard=0)
-        assert merge(store, again) == []
-        assert [f.count for f in store.findings()] == [2]
 
 
 def test_what_is_no_run_is_refused(tmp_path: Path) -> None:
