@@ -12,6 +12,7 @@ import pickle
 import queue
 import socket
 import tempfile
+import time
 import zlib
 from collections import Counter
 from dataclasses import dataclass
@@ -35,7 +36,7 @@ from nst_scapy.keybox import KeyBox
 
 _CONNECT_SECONDS = 20
 _LOOK_SECONDS = 0.25
-_TELL_CASES = 100
+_TELL_SECONDS = 1.0
 """How often a worker tells of its progress."""
 
 
@@ -179,7 +180,7 @@ class _Teller:
         self._worker = get_worker()
         self._key = self._worker.get_current_task()
         self._topic = topic
-        self._cases = 0
+        self._told = 0.0
 
     def _tell(self, shard: Shard, **news: object) -> None:
         name = (shard.campaign, shard.number, shard.count)
@@ -194,10 +195,11 @@ class _Teller:
         state = self._worker.state.tasks.get(self._key)
         if state is None or state.state == "cancelled":
             raise _GivenUp
-        self._cases += 1
-        if self._cases % _TELL_CASES == 0:
+        if time.monotonic() - self._told >= _TELL_SECONDS:
+            self._told = time.monotonic()
             counts = (progress.cases, progress.seconds, progress.authenticated)
-            verdicts = dict(progress.verdicts)
+            # Messages hold plain strings, no verdicts.
+            verdicts = {str(verdict): count for verdict, count in progress.verdicts.items()}
             self._tell(shard, counts=counts, verdicts=verdicts, edges=progress.edges)
 
     def found(self, shard: Shard, finding: Finding, case: int) -> None:
