@@ -13,12 +13,13 @@
 struct nst_keys;
 struct page;
 
+/* keys.c */
 struct nst_keys *nst_keys_derive(const u8 key[NST_KEY_LEN],
 				 const struct nst_params *params,
 				 u64 session_id);
 void nst_keys_free(struct nst_keys *keys);
 
-/* Where a record's body is taken from and goes to: see nst_keys_seal(). */
+/* keys_seal.c; where a record's body is taken from and goes to: see nst_keys_seal() */
 u8 *nst_keys_small(struct nst_keys *keys);
 void nst_keys_start(struct nst_keys *keys);
 bool nst_keys_from(struct nst_keys *keys, struct page *page, size_t len,
