@@ -117,9 +117,10 @@ class Served:
     def segment(self, offset: int, flags: int, payload: bytes) -> None:
         """A segment whose checksum is right; `offset` counts from the stream's first byte."""
         inflow = self._inflow
-        if self.failed or self.gone or inflow.reset:
+        if self.failed or inflow.reset:
             return
-        if self._refused(offset, flags, payload):
+        # Nobody reads any more once it is gone, but a reset still takes what waits to be sent.
+        if not self.gone and self._refused(offset, flags, payload):
             return
         if self._unwanted(offset, flags, payload):
             inflow.reset = True
@@ -398,6 +399,7 @@ class Served:
         self._abandoned = bool(self._plain) or self._partial
         if alive and not self._abandoned:
             self.seal_close()
+        self._shut_reading = True
         self.gone = True
 
     @property

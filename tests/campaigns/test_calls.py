@@ -12,12 +12,13 @@ from collections.abc import Sequence
 import pytest
 
 from fuzz.api import Api, Call, option, outgoing, sized
+from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.calls import SO_PEEK_OFF, SO_RCVLOWAT
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow
-from fuzz.script import Action, ScriptError, Step, api_of, api_step, described, unpack
+from fuzz.script import Action, Loose, ScriptError, Step, api_of, api_step, described, unpack
 from fuzz.target.wire import Item, Kind
 from nst_scapy.header import MAX_STREAM_PAYLOAD, Role, Transport
 from nst_scapy.keybox import KeyBox
@@ -228,6 +229,20 @@ def test_what_is_sent_is_what_the_call_says() -> None:
     outcome = judge(CONNECT, ACCEPT, api_step(call))
     assert outcome.items[-1] == Item(Kind.API, Call.SENDMSG, 0, 6, 0)
     assert outcome.sent == [Sent(6, zlib.crc32(outgoing(call, 6)), bound=False, closed=True)]
+
+
+@pytest.mark.parametrize(
+    ("comes", "lost"),
+    [
+        (Loose(0, TcpFlag.RST).step(), True), (Loose(1, TcpFlag.RST).step(), False),
+        (Step(Action.SEGMENT, 0, b"new"), True), (Step(Action.FIN), False),
+    ],
+)  # fmt: skip
+def test_a_reset_after_close_takes_what_waits_to_be_sent(comes: Step, lost: bool) -> None:
+    """New bytes, which nobody will read, are answered with one."""
+    call = api_step(sized(Call.SENDMSG, (6,)))
+    (sent,) = judge(CONNECT, ACCEPT, call, Step(Action.CLOSE), comes).sent
+    assert (sent is None) == lost
 
 
 @pytest.mark.parametrize(
