@@ -25,7 +25,7 @@ from fuzz.net.ethernet import MTU
 from fuzz.net.host import Host
 from fuzz.oracles.clock import GuestClock, Interval
 from fuzz.oracles.compare import Observation, compare
-from fuzz.oracles.console import ReportWatch
+from fuzz.oracles.console import ReportWatch, impossible
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.leaks import Holdings
@@ -249,8 +249,9 @@ class Lab:
 
     @property
     def killed(self) -> bool:
-        """Whether somebody killed the guest's QEMU."""
-        return self.guest.killed
+        """Whether somebody killed the guest's QEMU, or QEMU itself went wrong."""
+        guest = self.guest
+        return guest.killed or impossible(guest.console.since(guest.boot_line))
 
     @property
     def crowded(self) -> bool:

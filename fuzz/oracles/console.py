@@ -3,7 +3,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import re
+from collections.abc import Iterable, Sequence
 
 from fuzz.guest.console import Console, Line
 from fuzz.triage.lines import Log
@@ -12,6 +13,10 @@ from fuzz.triage.scan import starts
 
 CONTEXT_LINES = 600
 """Lines of a report that are kept, the reports that follow it included."""
+_FLAGS = re.compile(r"\bEFLAGS: ([0-9a-f]{8,16})\b")
+_ONES = 1 << 1
+_ZEROS = 1 << 3 | 1 << 5 | 1 << 15 | (1 << 64) - (1 << 22)
+"""Bits of the register that are so whatever happens (Intel's manual, volume 1, 3.4.3)."""
 
 
 def report_line(text: str) -> bool:
@@ -53,6 +58,15 @@ def first_report(lines: Sequence[Line]) -> Report | None:
     """The first report in console lines; `None` if there is none."""
     reports = read("".join(f"{line.text}\n" for line in lines).encode())
     return reports[0] if reports else None
+
+
+def impossible(lines: Iterable[Line]) -> bool:
+    """Whether console lines show flags that no processor has: QEMU has mistaken them.
+
+    It works them out when they are asked for; in a wrong state an interrupt ends in a panic.
+    """
+    found = (int(match[1], 16) for line in lines for match in _FLAGS.finditer(line.text))
+    return any(flags & _ZEROS or not flags & _ONES for flags in found)
 
 
 def title(lines: Sequence[Line]) -> str:

@@ -11,7 +11,7 @@ import pytest
 
 from fuzz.guest.console import Console, Line
 from fuzz.oracles.compare import Observation, compare
-from fuzz.oracles.console import ReportWatch, report_line, title
+from fuzz.oracles.console import ReportWatch, impossible, report_line, title
 from fuzz.oracles.counters import Counters, CountersError, Place
 from fuzz.oracles.shadow import Expectation
 from fuzz.target.wire import Item, Kind, Op, parse_reply, request
@@ -170,6 +170,19 @@ def test_reports_are_seen(line: str) -> None:
 @pytest.mark.parametrize("line", HARMLESS)
 def test_other_lines_are_not(line: str) -> None:
     assert not report_line(line)
+
+
+@pytest.mark.parametrize(
+    ("flags", "wrong"),
+    [
+        ("00010246", False), ("00000002", False), ("003f7fd7", False),
+        ("df3e3e02", True),  # of a guest whose QEMU 7.2 had a pointer in their place
+        ("00000000", True), ("00008002", True), ("ff132dedc12e5702", True),
+    ],
+)  # fmt: skip
+def test_flags_that_no_processor_has_are_qemus(flags: str, wrong: bool) -> None:
+    lines = ["traps: PANIC: double fault", f"RSP: 0018:ff52cd28c06335a0 EFLAGS: {flags}", "R8: 0"]
+    assert impossible(Line(0.0, line) for line in lines) == wrong
 
 
 def test_a_report_is_taken_from_the_console_once(tmp_path: Path) -> None:
