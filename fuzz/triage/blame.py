@@ -50,6 +50,10 @@ def blamed(
             return counters[0]
     if one.stack in _OF_THEIR_OWN:
         return _OF_THEIR_OWN[one.stack](placed, texts, one.skip)
+    if one.stack is Stack.ASKED:
+        stack = [e.frame for e in placed if e.part == "main" and _real(e.frame)]
+        if asking := [frame for frame in stack if frame.module]:
+            return _first(asking, one.skip) or asking[0]
     after = _after_backtrace(texts) if one.stack is Stack.TRACE else 0
     if after < 0:
         return None

@@ -31,6 +31,8 @@ class Stack(Enum):
     """Where the lock is taken, else where the one held was, else on the chain between them."""
     BECAME = auto()
     """Where the lock became what it must not be taken together with."""
+    ASKED = auto()
+    """In order, but a module's function before any that it called to allocate memory."""
     ORIGIN = auto()
     """Where the page comes from."""
     ANY = auto()

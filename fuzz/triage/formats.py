@@ -132,7 +132,8 @@ FORMATS: tuple[Format, ...] = (
         "BUG: using {what}() in preemptible code in {frame}", (), _TRACE,
         "preempt debug_ processor_id this_cpu"),
     # mm/
-    _of("BUG:", r"BUG: memory leak", "memory leak in {frame}", bare=True, skip=_LEAK),
+    _of("BUG:", r"BUG: memory leak", "memory leak in {frame}", (), Stack.ASKED, _LEAK,
+        bare=True),
     _of("BUG:", r"BUG: Bad rss-counter state", "BUG: Bad rss-counter state", (), _NONE),
     _of("BUG:", r"BUG: non-zero (?P<what>\w+) on freeing mm", "BUG: non-zero {what} on freeing mm",
         (), _NONE),
@@ -305,9 +306,8 @@ FORMATS: tuple[Format, ...] = (
     _of("UBSAN:", r"UBSAN: (?P<kind>.*?) in", "UBSAN: {kind} in {frame}", skip=_UBSAN),
     _of("UBSAN:", r"UBSAN: (?P<rest>.*)", "UBSAN: {rest}"),
     # mm/kmemleak.c
-    _of("unreferenced object", r"unreferenced object 0x", "memory leak in {frame}", bare=True,
-        skip=_LEAK,
-        follows=True),
+    _of("unreferenced object", r"unreferenced object 0x", "memory leak in {frame}", (),
+        Stack.ASKED, _LEAK, bare=True, follows=True),
     # fs/super.c
     _of("VFS: Busy inodes", r"VFS: Busy inodes after unmount",
         "VFS: Busy inodes after unmount (use-after-free)", (), _NONE),

@@ -214,6 +214,22 @@ def test_reports_with_words_of_their_own(title: str, text: str) -> None:
 
 
 @pytest.mark.parametrize(
+    ("frames", "function"),
+    [
+        ("__kmalloc kmemdup net_copy sock_recvmsg", "net_copy"),
+        ("__kmalloc nst_plain_alloc[nst] nst_judge[nst] sock_recvmsg", "nst_judge"),
+        ("crypto_create_tfm_node crypto_alloc_aead nst_derive[nst] sock_recvmsg", "nst_derive"),
+        ("__kmalloc nst_plain_alloc[nst] sock_recvmsg", "nst_plain_alloc"),
+    ],
+)
+def test_memory_is_lost_by_the_module_that_asked_for_it(frames: str, function: str) -> None:
+    found = stack(frames.replace("[nst]", "@")).replace("@+0x1a0/0x2b0", "+0x1a0/0x2b0 [nst]")
+    for head in ("BUG: memory leak\n", ""):
+        text = f"{head}unreferenced object 0xffff888000cb0540 (size 32):\n  backtrace (crc 0):\n"
+        assert only(text + found).title == f"memory leak in {function}"
+
+
+@pytest.mark.parametrize(
     ("text", "stays"),
     [
         ("Requested init /init failed (error -2).", "Requested init /init failed (error -NUM)."),
