@@ -30,7 +30,8 @@ test-kernels: setup
 	$(BIN)/nst-fuzz kmod --check
 	$(BIN)/nst-fuzz kunit
 	$(BIN)/pytest --kernels $(KERNELS) tests/guest/test_in_guest.py \
-		tests/campaigns/test_guest_coverage.py tests/campaigns/test_guest_pressure.py
+		tests/campaigns/test_guest_coverage.py tests/campaigns/test_guest_kmemleak.py \
+		tests/campaigns/test_guest_pressure.py
 
 .PHONY: test-programs
 test-programs: setup

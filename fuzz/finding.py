@@ -17,7 +17,7 @@ class FindingKind(StrEnum):
     DISAGREEMENT = "disagreement"
     """Module and model differ."""
     LEAK = "leak"
-    """Batch after batch of cases leaves something behind; the case is the last of them."""
+    """Cases leave something behind; the one that is named is the last of them."""
 
 
 @dataclass(frozen=True)
@@ -28,7 +28,7 @@ class Finding:
         kind: which oracle spoke.
         title: names the bug; findings of equal kind and title count as one.
         detail: one line on this very case.
-        log: the console's report, empty if there is none.
+        log: the kernel's report, empty if there is none.
     """
 
     kind: FindingKind

@@ -19,6 +19,7 @@ from fuzz.coverage.guest import Probe
 from fuzz.flight import Execution, Flight
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
+from fuzz.guest.kmemleak import SCAN_SECONDS, SWITCH
 from fuzz.guest.target import READY_SECONDS, TargetGuest
 from fuzz.net.connection import Refused
 from fuzz.net.ethernet import MTU
@@ -28,6 +29,7 @@ from fuzz.oracles.compare import Observation, compare
 from fuzz.oracles.console import ReportWatch, impossible
 from fuzz.oracles.counters import Counters, CountersError
 from fuzz.oracles.expectation import Expectation
+from fuzz.oracles.kmemleak import Losses, search
 from fuzz.oracles.leaks import Holdings
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow, passes_the_hook, suites_of
@@ -78,6 +80,7 @@ class Lab:
 
     Attributes:
         overlaps: cases that share the guest may be sent before the ones before were judged.
+        kmemleak: its kernel keeps track of what is allocated, and can be asked for `losses`.
     """
 
     overlaps = True
@@ -93,6 +96,7 @@ class Lab:
         gcov: Path | None = None,
         keeper: Keeper | None = None,
         echo: int | None = None,
+        kmemleak: bool = False,
     ) -> None:
         """Describe it; `with` boots the guest.
 
@@ -101,6 +105,7 @@ class Lab:
         `echo` is a port of the host's loopback, which leads to a service in the guest that
         returns what it gets.
         """
+        self.kmemleak = kmemleak
         self._keeper = keeper
         self._gcov = gcov
         self.hoards = not kernel.lacks(["CONFIG_REF_TRACKER"])
@@ -120,6 +125,7 @@ class Lab:
                 str(TargetGuest.host_ipv6.ip),
                 str(ECHO_PORT),
             ),
+            cmdline=SWITCH if kmemleak else "",
             forwards={} if echo is None else {echo: ECHO_PORT},
             kept=True,
         )
@@ -270,6 +276,20 @@ class Lab:
             text = self._client.holdings(ANSWER_SECONDS, at_once=at_once)
             return Holdings.parse(text, self._note(self._player.ask(())))
         except (TargetRefused, *_LOSSES) as error:
+            raise Lost(str(error)) from None
+
+    def losses(self) -> Losses:
+        """What of the module's memory is lost, by kmemleak, of a lab that has it.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+            GuestError: kmemleak has given up.
+        """
+        try:
+            return search(self._client, SCAN_SECONDS * self.guest.qemu.slowdown)
+        except TargetRefused as error:
+            raise GuestError(f"kmemleak does not work: {error}", self.guest.console.log) from None
+        except _LOSSES as error:
             raise Lost(str(error)) from None
 
     def execute(self, script: bytes) -> Execution:

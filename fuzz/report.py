@@ -13,7 +13,6 @@ from rich.console import Console
 from rich.markup import escape
 from rich.table import Table
 
-from fuzz.finding import FindingKind
 from fuzz.oracles.expectation import Verdicts
 from fuzz.store import Store
 from fuzz.stored import StoredFinding, parse_verdicts
@@ -208,7 +207,7 @@ def show(summary: Summary, console: Console) -> None:
             highlight=False,
             soft_wrap=True,
         )
-        if finding.kind is FindingKind.CRASH and finding.log:
+        if finding.log:
             for line in finding.log.splitlines()[:25]:
                 console.print(f"     {escape(line)}", highlight=False, soft_wrap=True)
 

@@ -8,7 +8,8 @@ VERSION = "2"
 SCHEMA = """
 -- What was run: version (of this schema), seed, kernel, module, campaigns (their names), jobs,
 -- limits (of cases, seconds and findings, as JSON), started and finished (seconds since
--- 1970), ended (why the run ended; not there if it was killed).
+-- 1970), ended (why the run ended; not there if it was killed), kmemleak (1 if guests ask it
+-- what is lost; else not there).
 CREATE TABLE meta (name TEXT PRIMARY KEY, value TEXT NOT NULL) WITHOUT ROWID;
 
 CREATE TABLE campaign (
@@ -47,10 +48,10 @@ CREATE TABLE cases (
 CREATE TABLE finding (
     id INTEGER PRIMARY KEY,
     campaign INTEGER NOT NULL REFERENCES campaign (id),
-    kind TEXT NOT NULL,         -- crash, hang, disagreement
+    kind TEXT NOT NULL,         -- crash, hang, disagreement, leak
     title TEXT NOT NULL,
     detail TEXT NOT NULL,       -- of the first case
-    log TEXT NOT NULL,          -- the console's report, if there is one
+    log TEXT NOT NULL,          -- the kernel's report, if there is one
     first INTEGER NOT NULL REFERENCES cases (id),
     count INTEGER NOT NULL,     -- how many cases showed it
     UNIQUE (campaign, kind, title)

@@ -38,6 +38,8 @@ DATABASE = "run.db"
 KEYBOX = "keybox"
 MODULE = "nst.ko"
 LOCK = "lock"
+KMEMLEAK = "kmemleak"
+"""The line of `meta` that has guests ask kmemleak."""
 _BUSY_SECONDS = 60.0
 """How long a writer waits for the others."""
 

@@ -34,7 +34,7 @@ from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import Current, Oracle, oracles_of
-from fuzz.store import KEYBOX, Store
+from fuzz.store import KEYBOX, KMEMLEAK, Store
 from fuzz.triage import outside
 from nst_scapy.keybox import KeyBox
 from nst_scapy.verdict import Verdict
@@ -91,7 +91,7 @@ class ShardRun:
         self.progress = dataclasses.replace(past.progress)
         self._past = past
         self._started = self._noted = time.monotonic() - past.progress.seconds
-        self._booting = 0.0
+        self._aside = 0.0  # seconds of other things than cases
         self._killed: Planned | None = None
         self._suspect: tuple[Finding, int] | None = None
         self._upcoming = Upcoming(
@@ -147,7 +147,7 @@ class ShardRun:
         return self._suspect is None and self.progress.reached(self._limits)
 
     def _seconds(self) -> float:
-        return time.monotonic() - self._started - self._booting
+        return time.monotonic() - self._started - self._aside
 
     # A batch.
 
@@ -286,7 +286,7 @@ class ShardRun:
             self._lab.restart()
         except GuestError:
             self._lab.restart()
-        self._booting += time.monotonic() - began
+        self._aside += time.monotonic() - began
 
     def _write_down(self, batch: Batch) -> None:
         """Store what the oracles made of a batch."""
@@ -337,15 +337,18 @@ class ShardRun:
         """Look once more for what only shows in all cases together; the last one stands for it."""
         if self._current.lost or self._current.finding:
             return  # there may be no guest to ask
+        began = time.monotonic()
         for oracle in self._oracles:
             try:
                 finding = oracle.conclude()
             except Lost as error:
-                if self._lab.killed:
-                    return
-                finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
+                if not self._lab.killed:
+                    silence = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
+                    self._found(silence, self._current.number)
+                break
             if finding is not None:
                 self._found(finding, self._current.number)
+        self._aside += time.monotonic() - began
 
     def _found(self, finding: Finding, case: int) -> None:
         if self._store.add_finding(self._campaign, case, finding):
@@ -372,6 +375,7 @@ def run_shard(
         tables=campaign.tables,
         gcov=kept.folder_of(store.path, campaign.name),
         keeper=keeper,
+        kmemleak=KMEMLEAK in store.meta(),
     )
     watcher.booting(shard, again=False)
     with lab:

@@ -12,10 +12,9 @@ import sys
 import time
 from pathlib import Path
 
-_KMEMLEAK = Path("/sys/kernel/debug/kmemleak")
-# kmemleak takes an object for lost when scans some seconds apart do not find it.
-_SCAN_PAUSE_SECONDS = 6.0
-_SCANS = 2
+from fuzz.guest.kmemleak import FILE, SCAN_PAUSE_SECONDS, SCANS
+
+_KMEMLEAK = Path(FILE)
 # Sockets and namespaces go in the background.
 _UNLOAD_SECONDS = 30.0
 
@@ -43,8 +42,8 @@ def unload() -> str | None:
 
 def report() -> str:
     """Return kmemleak's report of what was lost since `start`; empty if nothing was."""
-    for _ in range(_SCANS):
-        time.sleep(_SCAN_PAUSE_SECONDS)
+    for _ in range(SCANS):
+        time.sleep(SCAN_PAUSE_SECONDS)
         _KMEMLEAK.write_text("scan")
     return _KMEMLEAK.read_text()
 

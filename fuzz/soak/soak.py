@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from fuzz.guest import keys
+from fuzz.guest import keys, kmemleak
 from fuzz.guest.hostroot import HostRootGuest, Job
 from fuzz.guest.kernel import Kernel
 from fuzz.oracles.console import ReportWatch, title
@@ -78,7 +78,7 @@ def soak(
             job,
             log=log,
             memory=_MEMORY_MIB,
-            cmdline="kmemleak=on",
+            cmdline=kmemleak.SWITCH,
             cpus=os.cpu_count() or 1,
         )
         with guest:

@@ -121,6 +121,16 @@ class TargetClient:
         reply = self.ask(Op.HOLDINGS, value=at_once, timeout=timeout)
         return accepted(reply, "counting slab objects").text
 
+    def lost_memory(self, timeout: float) -> str:
+        """What kmemleak has found of the module's memory: see `Op.KMEMLEAK`.
+
+        Raises:
+            TargetSilent: no reply in time.
+            TargetRefused: the kernel does not tell.
+        """
+        reply = self.ask(Op.KMEMLEAK, timeout=timeout)
+        return accepted(reply, "reading kmemleak's reports").text
+
     def set_clock(self, ns: int, timeout: float) -> None:
         """Set the guest's real-time clock, ns since 1970.
 

@@ -56,6 +56,7 @@ enum op {
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
 	OP_GCOV = 34,	    /* and then end */
 	OP_HOLDINGS = 35,   /* text: what the kernel holds, see holdings.c; value: at once */
+	OP_KMEMLEAK = 36,   /* text: what of the module's memory is lost, see kmemleak.c */
 };
 
 struct request {
@@ -424,6 +425,9 @@ static void serve(int control)
 		break;
 	case OP_HOLDINGS:
 		error = holdings(request->value, reply.data, &text);
+		break;
+	case OP_KMEMLEAK:
+		error = lost_memory(KMEMLEAK, reply.data, &text);
 		break;
 	case OP_EDGES:
 		error = -edges_take(&edges);

@@ -107,6 +107,11 @@ void drought_end(void);
 /* holdings.c */
 int holdings(bool at_once, char *out, size_t *length);
 
+/* kmemleak.c */
+#define KMEMLEAK "/sys/kernel/debug/kmemleak"
+
+int lost_memory(const char *path, char *out, size_t *length);
+
 /* sockets.c */
 int bound_socket(int family, int type, int v6, int port);
 void disable_gro(const char *interface);

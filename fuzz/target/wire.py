@@ -64,6 +64,9 @@ class Op(IntEnum):
     HOLDINGS = 35
     """Return what the kernel holds: lines of a name and a number. With a value other than 0 at
     once, what is about to be freed included."""
+    KMEMLEAK = 36
+    """Return what kmemleak has reported of the memory that the module, or who it called, allocated:
+    how many objects on a line, and then what it says of the first, but for what that held."""
 
 
 CALLS = {

@@ -267,6 +267,7 @@ def _children(pid: int) -> list[int]:
     [
         (["run", "no-such-campaign"], "no campaign 'no-such-campaign'"),
         (["run", "--kernel", "no-such-kernel"], "no kernel 'no-such-kernel'"),
+        (["run", "--kmemleak"], "kernel debian-6.12 has no CONFIG_DEBUG_KMEMLEAK"),
         (["run", "--time", "soon"], "'soon' is not a time"),
         (["run", "--cases", "0"], "0 is not in the range"),
         (["report", "/nonexistent"], "/nonexistent is not a run"),
