@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.finding import Finding
+from fuzz.finding import Finding, FindingKind
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
 from fuzz.oracles.monitors import Current, oracles_of
@@ -16,6 +16,7 @@ from fuzz.script import described, unpack
 from fuzz.store import KEYBOX
 from fuzz.stored import StoredCase, verdicts_text
 from fuzz.tables import TableSizes
+from fuzz.triage import outside
 from nst_scapy.replay import DEFAULT_WINDOW_NS
 
 _MARGIN_NS = 100_000_000
@@ -42,8 +43,9 @@ def replay(
     module: Path,
     workdir: Path,
     tables: TableSizes,
+    kmemleak: bool = False,
 ) -> Replay:
-    """Boot a guest, send the cases before and then the case.
+    """Boot a guest, send the cases before and then the case; ask `kmemleak` what they lost.
 
     Raises:
         GuestError: the guest does not come up.
@@ -56,6 +58,7 @@ def replay(
         keybox=run / KEYBOX,
         workdir=workdir,
         tables=tables,
+        kmemleak=kmemleak,
     )
     with lab:
         try:
@@ -68,8 +71,15 @@ def replay(
             current.execution = lab.execute(case.script)
         except Lost as error:
             current.lost = str(error)
-        for oracle in oracles_of(lab, lambda: current):
+        oracles = oracles_of(lab, lambda: current)
+        for oracle in oracles:
             oracle.post_send()
+        try:
+            for oracle in oracles:
+                if current.finding is None:
+                    current.finding = oracle.conclude()
+        except Lost as error:
+            current.finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
         printed = [line.text for line in lab.guest.console.since(shown)]
     execution = current.execution
     return Replay(
