@@ -79,7 +79,7 @@ def on_stream(served: Served, api: Api, told: Item | None) -> list[Item]:
 
     def take(size: int) -> tuple[int, bytes, int]:
         error, data = served.take(size, peek=peek, in_place=in_place)
-        return error, data, served.cleared
+        return error, data, served.incoming.cleared
 
     if api.call is Call.RECVMMSG:
         return _messages(api, take, told, copies=not discards)
@@ -105,7 +105,7 @@ def _in_part(served: Served, api: Api, told: Item | None) -> list[Item]:
         taken = served.take_opened(told.length - len(data))
         data, rest, room = data + taken, rest[len(taken) :], room - len(taken)
     error = 0 if data else errno.EFAULT if rest else served.no_more
-    return received(api, error, data, told, [rest[:room], bytes(served.cleared)])
+    return received(api, error, data, told, [rest[:room], bytes(served.incoming.cleared)])
 
 
 def received(

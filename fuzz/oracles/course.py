@@ -109,7 +109,9 @@ class Course:
         expected.verdicts = sum(expected.each, Counter())
         expected.sent = [
             # The reset of a refused connection may come after its application's FIN.
-            None if one in self._stalled or one.refused or one.dry or self._lost(one) else one.sent
+            None
+            if one in self._stalled or one.incoming.refused or one.dry or self._lost(one)
+            else one.sent
             for one in self._connections
         ]
         expected.sent += [
@@ -209,22 +211,22 @@ class Course:
     def _segment(self, served: Served, step: Step) -> None:
         """A segment; in a drought LOCAL_IN may have to leave it to the receive path."""
         if not self._drought:
-            served.unexamined = not self._hooked
+            served.incoming.unexamined = not self._hooked
             self._arrives(served, step)
             return
 
         def arrives(*, unexamined: bool) -> list[Item]:
-            served.unexamined = unexamined or not self._hooked
+            served.incoming.unexamined = unexamined or not self._hooked
             self._arrives(served, step)
             return []
 
         self._chosen([lambda: arrives(unexamined=False), lambda: arrives(unexamined=True)])
-        served.unexamined = False
+        served.incoming.unexamined = False
 
     def _end_drought(self) -> None:
         """The application calls; the work item may have half opened what came before."""
         kept = self._kept
-        if self._drought and kept is not None and kept.opens_first:
+        if self._drought and kept is not None and kept.incoming.opens_first:
 
             def broken() -> list[Item]:
                 kept.run_dry()
@@ -395,7 +397,7 @@ class Course:
         level, name = api.value >> 32, api.value & 0xFFFFFFFF
         if api.call is Call.SET_OPTION:
             error = options.set(level, name, api.rest, api.flags)
-            served.policy = options.policy
+            served.incoming.policy = options.policy
             if error is None:
                 error = set_option(served, api, told)
             elif not error and name in (TX_KEY, TX_KIDS):

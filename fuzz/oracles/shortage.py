@@ -67,7 +67,7 @@ def on_stream(served: Served, api: Api, told: Item) -> list[Way]:
     def ended(*, broken: bool) -> list[Item]:
         """A record was opened where the reader wanted it, and not again elsewhere."""
         data = served.take_opened(told.length)
-        cleared = served.would_clear(sum(api.sizes) - len(data))
+        cleared = served.incoming.would_clear(sum(api.sizes) - len(data))
         if broken:
             served.run_dry()
         return received(api, told.error, data, told, [bytes(cleared)])
