@@ -9,17 +9,16 @@ from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import partial
 
-from fuzz.api import CONTROL, FLAGGED, SENDING, Api, Call
+from fuzz.api import SENDING, Api
 from fuzz.net.arrival import Arrival, Arrived
 from fuzz.oracles import shortage
-from fuzz.oracles.calls import Datagrams, known_flags, on_datagrams, on_stream, set_option
-from fuzz.oracles.control import TX_KEY, TX_KIDS, Control, Options
+from fuzz.oracles.application import Application
+from fuzz.oracles.calls import Datagrams
+from fuzz.oracles.control import Control
 from fuzz.oracles.expectation import Expectation, Verdicts
 from fuzz.oracles.local_in import plainly_not_nst
-from fuzz.oracles.sends import send_datagrams, send_on_stream
 from fuzz.oracles.served import Sent, Served
 from fuzz.oracles.shortage import Way
-from fuzz.oracles.waits import datagram_item, wait_for_datagram, wait_on_stream
 from fuzz.script import (
     ON_CONNECTION,
     Action,
@@ -71,14 +70,10 @@ class Course:
         self._datagrams = {family: Datagrams(family) for family in (4, 6)}
         self._told = {kind: iter([i for i in told if i.kind is kind]) for kind in TOLD}
         self._connections: list[Served] = []
-        self._waiting: list[Served] = []
-        self._stalled: set[Served] = set()
         self._pressed: set[Served] = set()
-        self._kept: Served | None = None
         policy = receiver.policy
         self._control = Control(receiver.keybox, policy.suites, _settings_of(receiver))
-        self._options: dict[Served, Options] = {}
-        self._sends = False
+        self._application = Application(self._datagrams, self._control)
 
     def run(self, *cases: Sequence[Step]) -> Expectation:
         """What becomes of a case, or of several that came one right after the other.
@@ -101,16 +96,17 @@ class Course:
         for self._counted, step in later:
             self._step(step)
         self._end_drought()
-        self._collect()
-        if self._kept is not None:
-            self._kept.close()
+        application = self._application
+        self._expected.items += application.collect()
+        if application.kept is not None:
+            application.kept.close()
         self._receiver.keybox = self._box
         expected = self._expected
         expected.verdicts = sum(expected.each, Counter())
         expected.sent = [
             # The reset of a refused connection may come after its application's FIN.
             None
-            if one in self._stalled or one.incoming.refused or one.dry or self._lost(one)
+            if one in application.stalled or one.incoming.refused or one.dry or self._lost(one)
             else one.sent
             for one in self._connections
         ]
@@ -126,7 +122,7 @@ class Course:
 
     def _lost(self, served: Served) -> bool:
         """Whether some of what was sent may have been thrown away, in TCP's send queue."""
-        return (self._sends or served in self._pressed) and served.cut_off
+        return (self._application.sends or served in self._pressed) and served.cut_off
 
     def _note(self, transport: Transport, verdict: Verdict) -> None:
         self._counted[transport, verdict] += 1
@@ -144,12 +140,12 @@ class Course:
                 note = partial(_count, self._counted)
                 served = Served(self._receiver, step.argument, self._now, self._age, note)
                 self._connections.append(served)
-                self._waiting.append(served)
+                self._application.waiting.append(served)
             case Action.SEGMENT | Action.FIN | Action.TCP:
                 if self._connections:
                     self._segment(self._connections[-1], step)
             case Action.KEYS:
-                self._collect()
+                self._expected.items += self._application.collect()
                 self._receiver.keybox = keys_of(step, self._box)
             case Action.REFLECT:
                 raise AssertionError("a reflection is a datagram by now")
@@ -160,19 +156,26 @@ class Course:
             case Action.DROUGHT:
                 self._drought = True
             case Action.API:
-                api = api_of(step)
-                told = self._told_of(Kind.API)
-                others = self._shortage(Op.API, told, lambda told: self._api_short(api, told))
-                if api.call in SENDING and not api.socket:
-                    others += self._pressed_outcomes(told)
-                self._expected.items += self._chosen([lambda: self._api(api, told), *others])
+                self._api(api_of(step))
             case _:
-                told = self._told_of(Kind.CALL)
-                op = CALLS[step.action]
-                others = self._shortage(op, told, lambda told: self._call_short(step, told))
-                if step.action in (Action.SEND, Action.SHUTDOWN):
-                    others += self._pressed_outcomes(told)
-                self._expected.items += self._chosen([lambda: [self._call(step)], *others])
+                self._call(step)
+
+    def _api(self, api: Api) -> None:
+        """A call of an API step."""
+        application, told = self._application, self._told_of(Kind.API)
+        others = self._shortage(Op.API, told, lambda told: application.api_short(api, told))
+        if api.call in SENDING and not api.socket:
+            others += self._pressed_outcomes(told)
+        self._expected.items += self._chosen([lambda: application.api(api, told), *others])
+
+    def _call(self, step: Step) -> None:
+        """A call of a step of its own."""
+        application, told = self._application, self._told_of(Kind.CALL)
+        op = CALLS[step.action]
+        others = self._shortage(op, told, lambda told: application.call_short(step, told))
+        if step.action in (Action.SEND, Action.SHUTDOWN):
+            others += self._pressed_outcomes(told)
+        self._expected.items += self._chosen([lambda: [application.call(step)], *others])
 
     def _arrived(self, step: Step, arrived: Arrived) -> None:
         """What becomes of a datagram that came in packets of its own form."""
@@ -225,7 +228,7 @@ class Course:
 
     def _end_drought(self) -> None:
         """The application calls; the work item may have half opened what came before."""
-        kept = self._kept
+        kept = self._application.kept
         if self._drought and kept is not None and kept.incoming.opens_first:
 
             def broken() -> list[Item]:
@@ -241,30 +244,9 @@ class Course:
             return
         loose = Loose.of(step)
         if loose.window < 1 << 15:
-            self._stalled.add(served)
+            self._application.stalled.add(served)
         if loose.intact:
             served.segment(loose.offset, loose.flags, loose.payload)
-
-    def _call(self, step: Step) -> Item:
-        """What the application's call returns."""
-        op, plaintext = CALLS[step.action], b""
-        if step.action is Action.ACCEPT:
-            error = self._accept(step.argument)
-        elif self._kept is None:
-            error = errno.EBADF
-        elif step.action is Action.RECEIVE:
-            error, plaintext = self._kept.receive()
-        elif step.action is Action.SEND:
-            error = self._kept.send(step.data)
-        elif step.action is Action.SHUTDOWN:
-            error = self._kept.shutdown(step.argument)
-        elif step.action is Action.LOOK:
-            self._kept.look()
-            error = 0
-        else:
-            self._kept.close()
-            self._kept, error = None, 0
-        return _item(Kind.CALL, op, error, plaintext)
 
     def _told_of(self, kind: Kind) -> Item | None:
         """What the module says of the next call of a kind."""
@@ -290,148 +272,24 @@ class Course:
         if not met.length or told is None:
             return []
         found = others(told)
-        if self._kept is not None:
-            self._pressed.add(self._kept)
+        if self._application.kept is not None:
+            self._pressed.add(self._application.kept)
         return found
 
     def _pressed_outcomes(self, told: Item | None) -> list[Way]:
         """What else is right of sending on a connection on which memory has run out before."""
-        return shortage.after(told) if told is not None and self._kept in self._pressed else []
-
-    def _call_short(self, step: Step, told: Item) -> list[Way]:
-        """What else than with memory may be right of an application's call."""
-        if step.action is Action.ACCEPT:
-            return self._accept_short(step.argument, told)
-        kept = self._kept
-        if kept is None:
-            return []
-        match step.action:
-            case Action.RECEIVE:
-                return shortage.receiving(kept, told)
-            case Action.LOOK:
-                return shortage.looking(kept, told)
-            case Action.CLOSE:
-                return [lambda: self._unknown_end(kept, step)]
-            case Action.SHUTDOWN if step.argument:
-                return shortage.shutting(kept, told)
-        return shortage.refusing(told)
-
-    def _unknown_end(self, served: Served, step: Step) -> list[Item]:
-        """The connection is closed, and whether CLOSE went before is not known."""
-        self._stalled.add(served)
-        return [self._call(step)]
-
-    def _accept_short(self, family: int, told: Item) -> list[Way]:
-        first = next((one for one in self._waiting if one.family == family), None)
-        if self._kept is not None or first is None:
-            return []
-
-        def dropped() -> list[Item]:
-            self._waiting.remove(first)
-            self._stalled.add(first)
-            first.gone = True
-            return [told]
-
-        def broken() -> list[Item]:
-            self._waiting.remove(first)
-            self._kept = first
-            first.run_dry()
-            return [told]
-
-        if not told.error:
-            return [broken]
-        failed = shortage.refusing(told, shortage.ACCEPT_ERRORS)
-        return [*failed, dropped] if failed else []
-
-    def _api_short(self, api: Api, told: Item) -> list[Way]:
-        """The same of a call of an API step."""
-        if api.call in CONTROL:
-            return shortage.controlling(self._control, api, told)
-        if api.socket:
-            return shortage.on_datagrams(self._datagrams[api.socket], api, told)
-        return [] if self._kept is None else shortage.on_stream(self._kept, api, told)
-
-    def _api(self, api: Api, told: Item | None) -> list[Item]:
-        """What a call of an API step returns; `told` is what the module says."""
-        if api.call in CONTROL:
-            return [self._control.call(api, told)]
-        if api.call in FLAGGED:
-            api = known_flags(api, told)
-        sends = api.call in SENDING
-        self._sends |= sends
-        if api.socket:
-            datagrams = self._datagrams[api.socket]
-            if api.call is Call.WAITER:
-                return self._waited(api)
-            return send_datagrams(datagrams, api, told) if sends else on_datagrams(datagrams, api)
-        if self._kept is None:
-            return [Item(Kind.API, api.call, errno.EBADF, 0, 0)]
-        self._kept.look()
-        if api.call in (Call.SET_OPTION, Call.GET_OPTION):
-            return [self._option(self._kept, api, told)]
-        if sends:
-            return send_on_stream(self._kept, api, told)
-        if api.call is Call.WAITER:
-            return self._waited(api)
-        if api.call is Call.CONNECT:
-            return [Item(Kind.API, api.call, errno.EISCONN, 0, 0)]
-        return on_stream(self._kept, api, told)
+        pressed = self._application.kept in self._pressed
+        return shortage.after(told) if told is not None and pressed else []
 
     def _wait(self, api: Api, awaited: Sequence[Step]) -> None:
         """A call that waits, and what comes meanwhile."""
         told = self._told_of(Kind.API)
-        items = self._api(api, told)
+        items = self._application.api(api, told)
         for step in awaited:
             self._step(step)
         if items[0].error == errno.EAGAIN:
-            items = self._waited(api)
+            items = self._application.waited(api)
         self._expected.items += items
-
-    def _waited(self, api: Api) -> list[Item]:
-        if api.socket:
-            return wait_for_datagram(self._datagrams[api.socket], api)
-        return [] if self._kept is None else [wait_on_stream(self._kept, api)]
-
-    def _option(self, served: Served, api: Api, told: Item | None) -> Item:
-        options = self._options.setdefault(served, Options(self._control.suites))
-        level, name = api.value >> 32, api.value & 0xFFFFFFFF
-        if api.call is Call.SET_OPTION:
-            error = options.set(level, name, api.rest, api.flags)
-            served.incoming.policy = options.policy
-            if error is None:
-                error = set_option(served, api, told)
-            elif not error and name in (TX_KEY, TX_KIDS):
-                self._stalled.add(served)  # its next record may need a key that is not there
-            return Item(Kind.API, api.call, error, 0, 0)
-        value = options.get(level, name, api.flags)
-        if isinstance(value, bytes):
-            return Item(Kind.API, api.call, 0, len(value), zlib.crc32(value))
-        if value is None:
-            return told or Item(Kind.API, api.call, 0, 0, 0)
-        return Item(Kind.API, api.call, value, 0, 0)
-
-    def _accept(self, family: int) -> int:
-        if self._kept is not None:
-            return errno.EBUSY
-        self._kept = next((one for one in self._waiting if one.family == family), None)
-        if self._kept is None:
-            return errno.EAGAIN
-        self._waiting.remove(self._kept)
-        self._kept.look()
-        return 0
-
-    def _collect(self) -> None:
-        """Have everything received that has come, but for the connection that is kept."""
-        for family in (4, 6):
-            self._datagrams[family].connected = False
-            for plaintext in self._datagrams[family].waiting:
-                self._expected.items.append(datagram_item(family, plaintext))
-            self._datagrams[family].waiting.clear()
-            for served in [one for one in self._waiting if one.family == family]:
-                error, plaintext = served.receive()
-                self._expected.items.append(_item(Kind.STREAM, family, error, plaintext))
-                served.close()
-        self._waiting.clear()
 
 
 def _count(counted: Verdicts, transport: Transport, verdict: Verdict) -> None:
@@ -451,7 +309,3 @@ def _settings_of(receiver: Receiver) -> dict[str, int]:
 def _verdict(outcome: Outcome) -> Verdict:
     assert outcome.verdict is not None, "a receiver with keys always has a verdict"
     return outcome.verdict
-
-
-def _item(kind: Kind, family: int, error: int, plaintext: bytes) -> Item:
-    return Item(kind, family, error, len(plaintext), zlib.crc32(plaintext))
