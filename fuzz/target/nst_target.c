@@ -32,7 +32,7 @@
 #define REQUEST_MAGIC 0x4e535451 /* NSTQ */
 #define REPLY_MAGIC 0x4e535452	 /* NSTR */
 /* Items and statistics together fit one frame of 1500 bytes. */
-#define MAX_ITEMS 56
+#define MAX_ITEMS 160
 
 enum op {
 	OP_COLLECT = 1, /* report all that was received and the counters; value: close kept */

@@ -14,7 +14,7 @@ _REPLY = struct.Struct(">IIBxHIQQQ")
 _ITEM = struct.Struct(">BBHII")
 _REQUEST_MAGIC = 0x4E535451
 _REPLY_MAGIC = 0x4E535452
-MAX_ITEMS = 56
+MAX_ITEMS = 160
 """How many received datagrams and connections one reply can tell of."""
 
 
