@@ -13,6 +13,7 @@ from types import TracebackType
 from typing import Self
 
 from fuzz.api import CONTROL
+from fuzz.binding import heard
 from fuzz.corpus.keeper import Keeper
 from fuzz.coverage import kept
 from fuzz.coverage.guest import Probe
@@ -56,6 +57,8 @@ _SOON_NS = 1_000_000_000
 _LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
 
 
+_KEEPS = frozenset({Action.ACCEPT, Action.DIAL})
+"""After which a connection may be kept."""
 _steps_of = lru_cache(2 * MOST_CASES)(unpack)
 """A case's steps: they are looked at when it is planned, and again when it is sent."""
 
@@ -343,7 +346,7 @@ class Lab:
         """
         if not flight.played.asked:
             flight.begun = self.now()
-        kept = any(step.action is Action.ACCEPT for steps in flight.cases for step in steps)
+        kept = any(step.action in _KEEPS for steps in flight.cases for step in steps)
         try:
             flight.request = self._player.collect(flight.played.frames, kept=kept)
         except _LOSSES as error:
@@ -378,7 +381,9 @@ class Lab:
             moment = Moment(Interval(flight.begun, reply.drained), self._clock.creation)
             sent = self._player.end(opened, steps, reply.drained)
             told = [item for item in items if item.kind in TOLD]
-            expected = self._shadow.judge_all(flight.cases, moment, told)
+            streams = [connection.received for connection in opened]
+            cases = heard(flight.cases, flight.played.bound, streams)
+            expected = self._shadow.judge_all(cases, moment, told)
             counters = self._note(reply)
             execution = self._judged(expected, steps, moment, before, counters, items, sent)
             for pause in () if followed else _SETTLE_SECONDS:

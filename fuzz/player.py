@@ -10,6 +10,7 @@ from collections.abc import Callable, Sequence
 from typing import NamedTuple
 
 from fuzz.api import SENDING
+from fuzz.binding import token_in
 from fuzz.net.connection import Connection
 from fuzz.net.dialler import Dialler
 from fuzz.net.host import Host
@@ -32,7 +33,8 @@ from fuzz.script import (
 )
 from fuzz.target.client import TargetClient
 from fuzz.target.wire import CALLS, Item, Op, Reply
-from nst_scapy.header import DEFAULT_PORT
+from nst_scapy.epoch import bound
+from nst_scapy.header import DEFAULT_PORT, HEADER_LEN, Role
 from nst_scapy.kernel_messages import SETTINGS
 from nst_scapy.keybox import KeyBox
 from nst_scapy.verdict import Verdict
@@ -62,12 +64,14 @@ class Played(NamedTuple):
         items: what was received so far.
         opened: their connections.
         asked: whether anything was asked for on the way; else nothing has been sent.
+        bound: the records of BIND steps, as they were sent.
     """
 
     frames: list[bytes]
     items: list[Item]
     opened: list[Connection]
     asked: bool
+    bound: Sequence[bytes] = ()
 
 
 class Player:
@@ -92,6 +96,7 @@ class Player:
         self._dialler = Dialler(host, DEFAULT_PORT)
         self._wanted: Counter[int] = Counter()
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
+        self._bound: list[bytes] = []
 
     def begin(self) -> None:
         """Take stock of a fresh guest."""
@@ -128,6 +133,7 @@ class Player:
         items: list[Item] = []
         opened: list[Connection] = []
         asked = False
+        self._bound = []
         self._wanted = Counter(
             step.argument for steps in cases for step in steps if step.action is Action.CONNECT
         )
@@ -148,6 +154,9 @@ class Player:
                 if step.action is Action.RESTORE:
                     self._host.transmit(frames)
                     self.restore()
+                elif step.action is Action.DIAL:
+                    opened.append(self._dialler.expect(step.argument))
+                    items += self._dial(frames, step.argument, opened[-1])
                 elif step.action is Action.KEYS:
                     items += self.ask(frames).items
                     self.load(keys_of(step, self._keybox))
@@ -157,7 +166,7 @@ class Player:
                 if waits_for_frames(step):
                     items += self.ask(frames, Op.JOIN).items
                     frames = []
-        return Played(frames, items, opened, asked)
+        return Played(frames, items, opened, asked, self._bound)
 
     def collect(self, frames: Sequence[bytes], *, kept: bool) -> int:
         """Send the last frames of cases, and have all received that has come.
@@ -169,7 +178,7 @@ class Player:
     def _frames(self, step: Step, opened: Sequence[Connection], source: int) -> list[bytes]:
         """The frames of a step that only sends; of its datagrams `source` is the port."""
         if step.action in ON_CONNECTION:
-            return _sent_on(opened[-1], step) if opened else []
+            return self._sent_on(opened[-1] if opened else None, step)
         if step.action is Action.PACKET:
             return [self._host.packet(step.data, step.argument)]
         return self._host.datagram(
@@ -178,6 +187,21 @@ class Player:
             destination_port=DEFAULT_PORT,
             family=step.argument,
         )
+
+    def _sent_on(self, connection: Connection | None, step: Step) -> list[bytes]:
+        """The frames of a step that sends on a connection, if there is one."""
+        if step.action is Action.BIND:
+            token = token_in(connection.begun(HEADER_LEN)) if connection else b""
+            self._bound.append(bound(step.data, token, self._keybox))
+            step = Step(Action.SEGMENT, 0, self._bound[-1])
+        return _sent_on(connection, step) if connection else []
+
+    def _dial(self, frames: Sequence[bytes], family: int, connection: Connection) -> list[Item]:
+        """Have the application connect to us, and let it."""
+        reply = self.ask(frames, Op.DIAL, family=family, port=connection.own_port)
+        if not any(item.error for item in reply.items):
+            connection.answer(ANSWER_SECONDS)
+        return list(reply.items)
 
     def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
         """Have the application do a step, after the frames."""
@@ -232,10 +256,14 @@ class Player:
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)
-            first = token_of(course)
+            dialled = course[0].action is Action.DIAL
             found.append(
-                sealed(stream, ended=connection.ended, first_token=first, boxes=boxes, now=now)
-            )
+                sealed(
+                    stream, ended=connection.ended, boxes=boxes, now=now,
+                    role=Role.ACCEPTOR if dialled else Role.INITIATOR,
+                    first_token=token_of(course),
+                )
+            )  # fmt: skip
             if not connection.reset:
                 resets.append(connection.rst())
             connection.close()

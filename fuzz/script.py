@@ -61,12 +61,22 @@ class Action(IntEnum):
     DROUGHT = 18
     """Have allocations fail outside of the application's calls, in softirq and work items, from
     now until its next one [how much is given out before, in units of 64 bytes]."""
+    DIAL = 19
+    """The application connects to us and keeps the connection, which the steps that follow use
+    [IP version]. When all is done the data are the token of the first record that it sent, if
+    there is one."""
+    BIND = 20
+    """Send the data as a segment: a record, which is sealed again so that it belongs to what the
+    application has sent first (`fuzz/binding.py`) [unused]."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
 
 
-ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP})
+OPENS = frozenset({Action.CONNECT, Action.DIAL})
+"""What begins a connection."""
+
+ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP, Action.BIND})
 """What is sent on the connection that was opened last."""
 
 _ALONE = frozenset({Action.DATAGRAM, Action.PACKET})
@@ -78,7 +88,7 @@ SENT = ON_CONNECTION | _ALONE
 CALLS_ON_KEPT = frozenset({Action.RECEIVE, Action.SEND, Action.SHUTDOWN, Action.CLOSE, Action.LOOK})
 """What the application does with the connection that it keeps."""
 
-FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.CONNECT, Action.PACKET, Action.ACCEPT})
+FAMILY = frozenset({Action.DATAGRAM, Action.REFLECT, Action.PACKET, Action.ACCEPT, *OPENS})
 """What has an IP version for its argument."""
 
 
@@ -262,10 +272,10 @@ def keys_of(step: Step, box: KeyBox) -> KeyBox:
 
 
 def connections(steps: Iterable[Step]) -> Iterator[list[Step]]:
-    """The steps of each TCP connection, CONNECT first."""
+    """The steps of each TCP connection, the one that opens it first."""
     current: list[Step] = []
     for step in steps:
-        if step.action is Action.CONNECT:
+        if step.action in OPENS:
             if current:
                 yield current
             current = [step]

@@ -10,6 +10,7 @@ from typing import Any
 from boofuzz import Fuzzable, FuzzableBlock
 
 from fuzz.api import Api
+from fuzz.binding import is_bound
 from fuzz.campaigns.primitives import Choice
 from fuzz.campaigns.values import FAMILY, CaseValues, values_of
 from fuzz.net.tcp import TcpFlag
@@ -106,16 +107,24 @@ class Play(Choice):
 class Scene(FuzzableBlock):  # type: ignore[misc]
     """Children in order: acts, and records that are sent as a segment or a datagram each."""
 
-    def __init__(self, name: str, children: Sequence[Fuzzable], *, dgram: bool = False) -> None:
-        """A connection, which is opened first, or datagrams."""
+    def __init__(
+        self,
+        name: str,
+        children: Sequence[Fuzzable],
+        *,
+        dgram: bool = False,
+        opens: Action = Action.CONNECT,
+    ) -> None:
+        """A connection, which one end or the other `opens` first, or datagrams."""
         self._dgram = dgram
+        self._opens = opens
         super().__init__(name=name, children=list(children))
 
     def encode(self, value: Any, mutation_context: Any) -> bytes:
         """boofuzz's hook: the steps' bytes."""
         values = values_of(mutation_context)
         family = values[FAMILY]
-        steps, offset = [] if self._dgram else [Step(Action.CONNECT, family)], 0
+        steps, offset = [] if self._dgram else [Step(self._opens, family)], 0
         for child in self.stack:
             if isinstance(child, Play):
                 steps += child.act(mutation_context).steps(values, offset)
@@ -123,6 +132,7 @@ class Scene(FuzzableBlock):  # type: ignore[misc]
                 steps.append(Step(Action.DATAGRAM, family, child.render(mutation_context)))
             else:
                 data = child.render(mutation_context)
-                steps.append(Step(Action.SEGMENT, 0, data))
+                binds = self._opens is Action.DIAL and is_bound(data)
+                steps.append(Step(Action.BIND if binds else Action.SEGMENT, 0, data))
                 offset += len(data)
         return b"".join(step.pack() for step in steps)

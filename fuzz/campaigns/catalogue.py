@@ -16,6 +16,7 @@ from fuzz.campaigns.receive_api import RECEIVE_API
 from fuzz.campaigns.replay import REPLAY
 from fuzz.campaigns.send_api import SEND_API
 from fuzz.campaigns.stream import STREAM_RECORD
+from fuzz.campaigns.stream_initiator import STREAM_INITIATOR
 from fuzz.campaigns.stream_lifecycle import STREAM_LIFECYCLE
 from fuzz.campaigns.stream_segments import STREAM_SEGMENTS
 from fuzz.campaigns.waiting import WAITING
@@ -31,6 +32,7 @@ CAMPAIGNS = {
         STREAM_RECORD,
         STREAM_SEGMENTS,
         STREAM_LIFECYCLE,
+        STREAM_INITIATOR,
         DGRAM_RECORD,
         DGRAM_IP,
         REPLAY,

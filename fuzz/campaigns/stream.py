@@ -22,6 +22,7 @@ _TAILS = (
     _MAGIC_BYTES + b"\1\1" + bytes(HEADER_LEN - 6),
     b"\xff" * 2000,
 )
+_NONE = Flags(0)
 
 
 def stream(
@@ -31,10 +32,13 @@ def stream(
     *,
     close: bool = True,
     only: Collection[str] | None = None,
+    flags: Flags = _NONE,
+    first: Flags = _NONE,
 ) -> list[SealedRecord]:
     """Records in order; `layout` gives the epoch and counter of each, CLOSE being the last.
 
-    `only` names the elements of them that are mutated, `None` being all.
+    `only` names the elements of them that are mutated, `None` being all. `flags` are those of
+    every record, and `first` has the first one besides.
     """
     records: list[SealedRecord] = []
     for index, (epoch, counter) in enumerate(layout):
@@ -45,7 +49,7 @@ def stream(
                 keybox=keybox,
                 suite=suite,
                 epoch=epoch,
-                flags=Flags.CLOSE if closing else Flags(0),
+                flags=flags | (_NONE if index else first) | (Flags.CLOSE if closing else _NONE),
                 counter=counter,
                 after=records[-1].name if records else None,
                 only=only,

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""The initiator's end of a TCP connection, segment by segment.
+"""Our end of a TCP connection, segment by segment.
 
 The link loses nothing, so there is no retransmission; what is sent, in which
 pieces and when is the caller's decision, and with `loose` every field of it, too.
@@ -23,10 +23,11 @@ class Refused(Exception):
 
 
 class Connection:
-    """A connection from the host to its peer.
+    """A connection between the host and its peer, which either may open.
 
     Attributes:
         family: IP version.
+        own_port: ours.
         received: bytes that the peer sent, in order.
         ended: the peer sent FIN.
         reset: the peer sent RST.
@@ -38,7 +39,7 @@ class Connection:
         """Describe it; `isn` is our initial sequence number. Nothing is sent yet."""
         self._host = host
         self.family = family
-        self._own_port = own_port
+        self.own_port = own_port
         self._peer_port = peer_port
         self._next = isn
         self._begin = (isn + 1) & _MODULO
@@ -61,14 +62,30 @@ class Connection:
         Raises:
             Refused: there was a reset, or no answer.
         """
-        if not self._host.wait_for(lambda: self._queue or None, timeout):
-            raise Refused(f"no answer to SYN within {timeout:g} s")
-        answer = self._queue.popleft()
-        if answer.flags & TcpFlag.RST:
-            self.reset = True
-            raise Refused("SYN was answered with a reset")
+        answer = self._handshake(timeout)
         self._expected = (answer.seq + answer.length) & _MODULO
         self._acknowledged = answer.ack
+
+    def answer(self, timeout: float) -> None:
+        """Wait for the peer's SYN, and complete the handshake: the peer opens the connection.
+
+        Raises:
+            Refused: there was none within `timeout` seconds, or no answer to ours.
+        """
+        syn = self._handshake(timeout)
+        self._expected = (syn.seq + syn.length) & _MODULO
+        self._host.transmit([self._frame(TcpFlag.SYN | TcpFlag.ACK)])
+        self._acknowledged = self._handshake(timeout).ack
+
+    def _handshake(self, timeout: float) -> Segment:
+        """The peer's next segment before anything else comes."""
+        if not self._host.wait_for(lambda: self._queue or None, timeout):
+            raise Refused(f"no SYN, or no answer to it, within {timeout:g} s")
+        segment = self._queue.popleft()
+        if segment.flags & TcpFlag.RST:
+            self.reset = True
+            raise Refused("SYN was answered with a reset")
+        return segment
 
     def ack(self) -> bytes:
         """A frame that acknowledges what was received."""
@@ -94,7 +111,7 @@ class Connection:
     ) -> bytes:
         """A frame with everything given; `offset` counts from the stream's first byte."""
         segment = Segment(
-            self._own_port,
+            self.own_port,
             self._peer_port,
             (self._begin + offset) & _MODULO,
             self._expected if flags & TcpFlag.ACK else 0,
@@ -128,6 +145,14 @@ class Connection:
                 self._expected = (self._expected + segment.length) & _MODULO
                 self.ended |= bool(segment.flags & TcpFlag.FIN)
 
+    def begun(self, count: int) -> bytes:
+        """The first `count` bytes that the peer sent, if so many have come; nothing is taken in.
+
+        What we send next acknowledges no more than it did.
+        """
+        queued = b"".join(segment.payload for segment in self._queue)
+        return bytes((self.received + queued)[:count])
+
     def acknowledge(self) -> None:
         """Take in what has arrived, and tell the peer so that it can go on sending."""
         if self._queue:
@@ -156,11 +181,11 @@ class Connection:
 
     def close(self) -> None:
         """Forget the connection."""
-        self._host.close(self.family, self._own_port, self._peer_port)
+        self._host.close(self.family, self.own_port, self._peer_port)
 
     def _frame(self, flags: TcpFlag, payload: bytes = b"") -> bytes:
         segment = Segment(
-            self._own_port,
+            self.own_port,
             self._peer_port,
             self._next,
             self._expected if flags & TcpFlag.ACK else 0,

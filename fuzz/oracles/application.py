@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import errno
 import zlib
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 
 from fuzz.api import CONTROL, FLAGGED, SENDING, Api, Call
 from fuzz.oracles import shortage
@@ -30,14 +30,23 @@ class Application:
         sends: it has made a call that sends with all that can be chosen about it.
     """
 
-    def __init__(self, datagrams: Mapping[int, Datagrams], control: Control) -> None:
-        """`control` is what it can set of the guest."""
+    def __init__(
+        self,
+        datagrams: Mapping[int, Datagrams],
+        control: Control,
+        connection: Callable[[int, bytes], Served],
+    ) -> None:
+        """`control` is what it can set of the guest.
+
+        `connection` is one that it opens, by IP version and by the token of what it sends first.
+        """
         self.datagrams = datagrams
         self.waiting: list[Served] = []
         self.kept: Served | None = None
         self.stalled: set[Served] = set()
         self.sends = False
         self._control = control
+        self._connection = connection
         self._options: dict[Served, Options] = {}
 
     def call(self, step: Step) -> Item:
@@ -45,6 +54,8 @@ class Application:
         op, plaintext = CALLS[step.action], b""
         if step.action is Action.ACCEPT:
             error = self._accept(step.argument)
+        elif step.action is Action.DIAL:
+            error = self._dial(step.argument, step.data)
         elif self.kept is None:
             error = errno.EBADF
         elif step.action is Action.RECEIVE:
@@ -69,6 +80,14 @@ class Application:
             return errno.EAGAIN
         self.waiting.remove(self.kept)
         self.kept.look()
+        return 0
+
+    def _dial(self, family: int, token: bytes) -> int:
+        connection = self._connection(family, token)
+        if self.kept is not None:
+            connection.gone = True
+            return errno.EBUSY
+        self.kept = connection
         return 0
 
     def api(self, api: Api, told: Item | None) -> list[Item]:

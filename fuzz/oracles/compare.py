@@ -200,7 +200,7 @@ def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) ->
         if isinstance(module, Verdict):
             return Difference(
                 f"stream sealed wrongly: {module}",
-                f"connection {index}: the model, as its initiator, says {module}",
+                f"connection {index}: the model, at its other end, says {module}",
             )
         if model is None:
             continue

@@ -73,7 +73,7 @@ class Course:
         self._pressed: set[Served] = set()
         policy = receiver.policy
         self._control = Control(receiver.keybox, policy.suites, _settings_of(receiver))
-        self._application = Application(self._datagrams, self._control)
+        self._application = Application(self._datagrams, self._control, self._connection)
 
     def run(self, *cases: Sequence[Step]) -> Expectation:
         """What becomes of a case, or of several that came one right after the other.
@@ -137,10 +137,7 @@ class Course:
                 for arrived in self._arrival.packet(step.argument, step.data):
                     self._arrived(step, arrived)
             case Action.CONNECT:
-                note = partial(_count, self._counted)
-                served = Served(self._receiver, step.argument, self._now, self._age, note)
-                self._connections.append(served)
-                self._application.waiting.append(served)
+                self._application.waiting.append(self._connection(step.argument))
             case Action.SEGMENT | Action.FIN | Action.TCP:
                 if self._connections:
                     self._segment(self._connections[-1], step)
@@ -159,6 +156,12 @@ class Course:
                 self._api(api_of(step))
             case _:
                 self._call(step)
+
+    def _connection(self, family: int, token: bytes | None = None) -> Served:
+        note = partial(_count, self._counted)
+        served = Served(self._receiver, family, self._now, self._age, note, token)
+        self._connections.append(served)
+        return served
 
     def _api(self, api: Api) -> None:
         """A call of an API step."""

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What arrives on a connection to the guest: the model of its TCP and of its records."""
+"""What arrives on a connection of the guest's: the model of its TCP and of its records."""
 
 from __future__ import annotations
 
@@ -35,8 +35,8 @@ class Incoming:
         policy: what its socket lets through; `None` for what all do.
     """
 
-    def __init__(self, receiver: Receiver, now: int, age: int, note: Note) -> None:
-        """`note` is told of each verdict; times are in ns."""
+    def __init__(self, receiver: Receiver, role: Role, now: int, age: int, note: Note) -> None:
+        """`role` is the guest's; `note` is told of each verdict; times are in ns."""
         self.plain = bytearray()
         self.accepted_any = False
         self.error = 0
@@ -46,7 +46,7 @@ class Incoming:
         self.unexamined = False
         self.policy: Policy | None = None
         self._receiver = receiver
-        self._stream = StreamReceiver(receiver, Role.ACCEPTOR)
+        self._stream = StreamReceiver(receiver, role)
         self._inflow = Inflow()
         self._time = (now, age)
         self._note = note
@@ -68,6 +68,10 @@ class Incoming:
     def partial(self) -> bool:
         """Whether a record has been read from TCP in part."""
         return not self._stream.closed and bool(self._stream.pending)
+
+    def sent_first(self, token: bytes) -> None:
+        """Note the token of the first record that the guest sent."""
+        self._stream.sent_first(token)
 
     # TCP and LOCAL_IN.
 

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""What the guest sends on a connection, read with the model as the initiator would."""
+"""What the guest sends on a connection, read with the model as the other end would."""
 
 from __future__ import annotations
 
@@ -18,13 +18,20 @@ _OLD = 1 << 62
 
 
 def sealed(
-    stream: bytes, *, ended: bool, first_token: bytes, boxes: Sequence[KeyBox], now: int
+    stream: bytes,
+    *,
+    ended: bool,
+    role: Role,
+    first_token: bytes,
+    boxes: Sequence[KeyBox],
+    now: int,
 ) -> Sent | Verdict:
     """Read what the guest sent, with the first of the key boxes that opens it.
 
     Args:
         stream: the bytes that came.
         ended: whether FIN came after them.
+        role: ours.
         first_token: the token of the first record that was sent to the guest.
         boxes: what may have been the guest's key box.
         now: the guest's clock, ns.
@@ -34,7 +41,7 @@ def sealed(
     """
     found: Sent | Verdict = Verdict.OK
     for box in boxes:
-        found = _read(stream, ended, first_token, box, now)
+        found = _read(stream, ended, role, first_token, box, now)
         if isinstance(found, Sent):
             break
     return found
@@ -53,8 +60,10 @@ def sealed_datagram(record: bytes, *, boxes: Sequence[KeyBox], now: int) -> Sent
     return verdict
 
 
-def _read(stream: bytes, ended: bool, first_token: bytes, box: KeyBox, now: int) -> Sent | Verdict:
-    receiver = StreamReceiver(Receiver(box), Role.INITIATOR)
+def _read(
+    stream: bytes, ended: bool, role: Role, first_token: bytes, box: KeyBox, now: int
+) -> Sent | Verdict:
+    receiver = StreamReceiver(Receiver(box), role)
     if first_token:
         receiver.sent_first(first_token)
     outcomes = receiver.receive(stream, now=now, age=_OLD)

@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: GPL-2.0-or-later
-"""One connection to the guest, as its application uses it.
+"""One connection of the guest's, as its application uses it.
 
 Before each call the application asks whether there is something to read, as an event
 loop would: so the module has opened the first record by then (specification, section
@@ -14,6 +14,7 @@ from typing import NamedTuple
 
 from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.incoming import Incoming, Note
+from nst_scapy.header import ZERO_TOKEN, Role
 from nst_scapy.receiver import Receiver
 
 
@@ -34,7 +35,7 @@ class Sent(NamedTuple):
 
 
 class Served:
-    """A connection from SYN to its end, at the acceptor.
+    """A connection from SYN to its end, at the guest.
 
     Attributes:
         family: IP version.
@@ -43,10 +44,24 @@ class Served:
         dry: receiving has stopped for want of memory.
     """
 
-    def __init__(self, receiver: Receiver, family: int, now: int, age: int, note: Note) -> None:
-        """`note` is told of each verdict; times are in ns."""
+    def __init__(
+        self,
+        receiver: Receiver,
+        family: int,
+        now: int,
+        age: int,
+        note: Note,
+        token: bytes | None = None,
+    ) -> None:
+        """`note` is told of each verdict; times are in ns.
+
+        `token` is that of the first record that the guest sends, if the guest opened the
+        connection; empty if it was not heard.
+        """
+        role = Role.ACCEPTOR if token is None else Role.INITIATOR
         self.family = family
-        self.incoming = Incoming(receiver, now, age, note)
+        self.incoming = Incoming(receiver, role, now, age, note)
+        self._token = token
         self.gone = False
         self.dry = False
         self._following = 0
@@ -221,4 +236,6 @@ class Served:
 
     def _seal(self) -> None:
         if self._bound is None:
-            self._bound = self.incoming.accepted_any
+            self._bound = self.incoming.accepted_any and self._token is None
+        if self._token is not None:
+            self.incoming.sent_first(self._token or ZERO_TOKEN)

@@ -51,6 +51,7 @@ enum op {
 	OP_SHORTAGE = 13, /* the allocation of the next call that value says fails */
 	OP_DROUGHT = 14, /* until the next request: value * 64 bytes, and then no memory */
 	OP_JOIN = 15, /* wait for whom API_WAITER left waiting for frames */
+	OP_DIAL = 16, /* connect to (the peer, port), from that port */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
@@ -221,6 +222,14 @@ static int accept_kept(int v6)
 	return kept < 0 ? errno : 0;
 }
 
+static int dial_kept(int v6, int port)
+{
+	if (kept >= 0)
+		return EBUSY;
+	kept = dialled_socket(nst_family, v6, port, &peers[v6]);
+	return kept < 0 ? errno : 0;
+}
+
 /* A call on the connection that is kept. */
 static void call(const struct request *request, size_t length)
 {
@@ -229,6 +238,8 @@ static void call(const struct request *request, size_t length)
 
 	if (request->op == OP_ACCEPT) {
 		error = accept_kept(request->family == 6);
+	} else if (request->op == OP_DIAL) {
+		error = dial_kept(request->family == 6, be16toh(request->port));
 	} else if (kept < 0) {
 		error = EBADF;
 	} else {
@@ -397,6 +408,7 @@ static void serve(int control)
 	case OP_SHUTDOWN:
 	case OP_CLOSE:
 	case OP_LOOK:
+	case OP_DIAL:
 		call(request, data);
 		break;
 	case OP_API:

@@ -22,7 +22,8 @@
 #define BACKLOG 128
 #define RECEIVE_BUFFER (8 << 20)
 
-int bound_socket(int family, int type, int v6, int port)
+/* Bound, and never blocks; -1 if that fails. */
+static int own_socket(int family, int type, int v6, int port)
 {
 	int protocol = v6 ? NST_PROTO_INET6 : NST_PROTO_INET;
 	int fd = socket(family, type | SOCK_NONBLOCK, protocol);
@@ -31,19 +32,44 @@ int bound_socket(int family, int type, int v6, int port)
 	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
 
 	if (fd < 0)
-		die("socket");
+		return -1;
 	setsockopt(fd, SOL_SOCKET, SO_REUSEADDR, &one, sizeof(one));
-	/* Nothing waits for an acknowledgement: what was sent has left when a call returns. */
-	if (type == SOCK_STREAM && setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one)))
-		die("TCP_NODELAY");
 	/* Several of the longest datagrams have to wait at once. */
 	setsockopt(fd, SOL_SOCKET, SO_RCVBUFFORCE, &size, sizeof(size));
-	if (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one)))
-		die("IPV6_V6ONLY");
-	if (v6 ? bind(fd, (void *)&in6, sizeof(in6)) : bind(fd, (void *)&in, sizeof(in)))
-		die("bind");
-	if (type == SOCK_STREAM && listen(fd, BACKLOG))
-		die("listen");
+	/* Nothing waits for an acknowledgement: what was sent has left when a call returns. */
+	if ((type == SOCK_STREAM &&
+	     setsockopt(fd, IPPROTO_TCP, TCP_NODELAY, &one, sizeof(one))) ||
+	    (v6 && setsockopt(fd, IPPROTO_IPV6, IPV6_V6ONLY, &one, sizeof(one))) ||
+	    (v6 ? bind(fd, (void *)&in6, sizeof(in6)) : bind(fd, (void *)&in, sizeof(in)))) {
+		close(fd);
+		return -1;
+	}
+	return fd;
+}
+
+int bound_socket(int family, int type, int v6, int port)
+{
+	int fd = own_socket(family, type, v6, port);
+
+	if (fd < 0 || (type == SOCK_STREAM && listen(fd, BACKLOG)))
+		die("a bound socket");
+	return fd;
+}
+
+int dialled_socket(int family, int v6, int port, const struct api_peer *peer)
+{
+	struct sockaddr_storage address = peer->address;
+	struct sockaddr_in6 *in6 = (void *)&address;
+	struct sockaddr_in *in = (void *)&address;
+	int fd = own_socket(family, SOCK_STREAM, v6, port);
+
+	if (fd < 0)
+		return -1;
+	*(v6 ? &in6->sin6_port : &in->sin_port) = htons(port);
+	if (connect(fd, (void *)&address, peer->length) && errno != EINPROGRESS) {
+		close(fd);
+		return -1;
+	}
 	return fd;
 }
 

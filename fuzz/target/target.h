@@ -114,6 +114,8 @@ int lost_memory(const char *path, char *out, size_t *length);
 
 /* sockets.c */
 int bound_socket(int family, int type, int v6, int port);
+/* A stream's, on its way to the port of that number at the peer; -1 and errno if it fails. */
+int dialled_socket(int family, int v6, int port, const struct api_peer *peer);
 void disable_gro(const char *interface);
 int peer_is(struct api_peer *peer, int family, const char *text, int port);
 

@@ -15,7 +15,7 @@ from typing import NamedTuple
 
 from fuzz.net.ip import UDP, pseudo_checksum
 from fuzz.net.tcp import TcpFlag
-from fuzz.script import Action, Loose, Step
+from fuzz.script import OPENS, Action, Loose, Step
 from fuzz.triage.packets import Carried, carried, resized
 from fuzz.triage.pieces import Piece, Raw, Sealed, length_of, piece_of, pieces_of
 from nst_scapy.keybox import KeyBox
@@ -79,7 +79,7 @@ class Act:
     @property
     def carries(self) -> bool:
         """Whether it is there to carry data."""
-        return self.step.action in (Action.SEGMENT, Action.DATAGRAM, Action.PACKET) or (
+        return self.step.action in _CARRIERS or (
             self.step.action is Action.TCP and not Loose.of(self.step).flags & _MARKS
         )
 
@@ -88,6 +88,8 @@ class Act:
         return {part.flow for part in self.parts if isinstance(part, Span)}
 
 
+_IN_ORDER = frozenset({Action.SEGMENT, Action.BIND})
+_CARRIERS = _IN_ORDER | {Action.DATAGRAM, Action.PACKET}
 _MARKS = TcpFlag.FIN | TcpFlag.SYN | TcpFlag.RST
 
 
@@ -344,9 +346,9 @@ def _placed(steps: Sequence[Step]) -> list[_Placed]:
     found = []
     connection, following = -1, 0
     for step in steps:
-        if step.action is Action.CONNECT:
+        if step.action in OPENS:
             connection, following = connection + 1, 0
-        if step.action is Action.SEGMENT and connection >= 0:
+        if step.action in _IN_ORDER and connection >= 0:
             found.append(_Placed(connection, following, step.data, taken=True))
             following += len(step.data)
         elif step.action is Action.TCP and connection >= 0:

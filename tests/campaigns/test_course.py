@@ -161,7 +161,9 @@ def test_the_guests_records_are_read_as_its_initiator_does() -> None:
     stream = acceptor.seal(b"hello", now=NOW) + acceptor.close(now=NOW)
 
     def read(data: bytes, *, ended: bool = True, first_token: bytes = token) -> Sent | Verdict:
-        return sealed(data, ended=ended, first_token=first_token, boxes=[BOX], now=NOW)
+        return sealed(
+            data, ended=ended, role=Role.INITIATOR, first_token=first_token, boxes=[BOX], now=NOW
+        )
 
     found = read(stream)
     assert isinstance(found, Sent)

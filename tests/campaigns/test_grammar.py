@@ -28,9 +28,16 @@ from fuzz.oracles.clock import Interval
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Loose, Step, unpack
 from nst_scapy.epoch import Epoch
-from nst_scapy.header import HEADER_LEN, MAX_KPOS, Header, KeyParams, Transport
+from nst_scapy.header import (
+    HEADER_LEN,
+    MAX_KPOS,
+    Header,
+    KeyParams,
+    Transport,
+)
 from nst_scapy.suite import SUITES, AuthError, PaddingError, SuiteId
 from nst_scapy.verdict import Verdict
+from tests.triage.cases import told
 
 BOX = run_keybox("test")
 ALL = tuple(SuiteId)
@@ -186,7 +193,7 @@ def test_a_thousand_cases_reach_every_verdict(campaign: Campaign) -> None:
         if any(step.action is Action.REFLECT for step in steps):
             reached.add(Verdict.REFLECT)  # needs a module that sends
             continue
-        outcome = shadow.judge(steps, MOMENT)[0]
+        outcome = shadow.judge(told(steps, BOX), MOMENT)[0]
         reached.update(verdict for _, verdict in outcome.verdicts)
     assert reached >= set(campaign.reaches)
 

@@ -214,6 +214,33 @@ def test_connection(link: tuple[Host, socket.socket], family: int) -> None:
     assert (confirmed.seq, confirmed.ack) == (0, 507)
 
 
+@pytest.mark.parametrize("family", [4, 6])
+def test_a_connection_that_the_peer_opens(link: tuple[Host, socket.socket], family: int) -> None:
+    host, far = link
+    connection = Connection(host, own_port=4000, peer_port=5000, family=family, isn=77)
+    # The peer's segments wait before they are asked for: the link is a queue.
+    peer = Host(Datagrams(far), PEER, OWN)
+    for segment in (
+        Segment(5000, 4000, 0xFFFFFFFF, 0, TcpFlag.SYN, 65535),
+        Segment(5000, 4000, 0, 78, TcpFlag.ACK, 65535),
+        Segment(5000, 4000, 0, 78, TcpFlag.ACK, 65535, b"hello"),
+    ):
+        peer.transmit([peer.segment(segment, family)])
+    connection.answer(5)
+    answer = Ether(far.recv(2000))[TCP]
+    assert (answer.flags, answer.seq, answer.ack) == ("SA", 77, 0)
+
+    assert connection.begun(3) == b""
+    assert host.poll(1)
+    assert connection.begun(3) == b"hel"
+    # Looking at what came acknowledges nothing.
+    data = Ether(connection.data(b"reply"))[TCP]
+    assert (data.seq, data.ack) == (78, 0)
+    connection.take()
+    assert bytes(connection.received) == b"hello"
+    assert Ether(connection.ack())[TCP].ack == 5
+
+
 def test_refused_connection(link: tuple[Host, socket.socket]) -> None:
     host, far = link
     peer = Host(Datagrams(far), PEER, OWN)

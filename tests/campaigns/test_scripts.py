@@ -26,11 +26,14 @@ from fuzz.triage.export.python import python_script
 from fuzz.triage.records import exchanges_of
 from nst_scapy.replay import DEFAULT_WINDOW_NS
 from nst_scapy.suite import SuiteId
-from tests.triage.cases import NOW, scripts
+from tests.triage.cases import NOW, scripts, told
 
 pytestmark = pytest.mark.timeout(900)
 BOX = run_keybox("scripts")
-KINDS = ("stream-segments", "stream-lifecycle", "dgram-ip", "keys", "receive-api", "send-api")
+KINDS = (
+    "stream-segments", "stream-lifecycle", "stream-initiator", "dgram-ip", "keys", "receive-api",
+    "send-api",
+)  # fmt: skip
 EACH, APART = 2, 99
 """Cases of each, and how far they are apart in the campaign."""
 _OLD = 10**10
@@ -43,7 +46,7 @@ def expected(script: bytes) -> Counter[str]:
         BOX, list(SuiteId), window_ns=DEFAULT_WINDOW_NS, stream_sessions=_ROOM, dgram_sessions=_ROOM
     )
     moment = Moment(Interval(NOW, NOW), Interval(NOW - _OLD, NOW - _OLD))
-    verdicts = model.judge(unpack(script), moment)[0].verdicts
+    verdicts = model.judge(told(unpack(script), BOX), moment)[0].verdicts
     return Counter({f"{where.value} {what.value}": n for (where, what), n in verdicts.items()})
 
 

@@ -11,7 +11,7 @@ from typing import Any
 
 from fuzz.script import CALLS_ON_KEPT, Action, keys_in
 from fuzz.triage.course import Act, Course, Part, Span
-from fuzz.triage.export.course import flow_name, on_sockets, placed, way_of
+from fuzz.triage.export.course import NOT_DONE, flow_name, on_sockets, placed, way_of
 from fuzz.triage.export.dossier import Dossier, describe
 from fuzz.triage.export.render import rendered
 from fuzz.triage.pieces import Piece, Raw
@@ -48,9 +48,7 @@ def _keyless(one: Exchange) -> bool:
 
 
 def _in_c(course: Course) -> bool:
-    unknown = (
-        Action.REFLECT, Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT,
-    )  # fmt: skip
+    unknown = NOT_DONE | {Action.REFLECT, Action.DIAL, Action.BIND}
     return all(act.step.action not in unknown for act in course.acts)
 
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 
 from fuzz.api import CONTROL, SIZED, Api, Call
 from fuzz.net.tcp import TcpFlag
-from fuzz.script import CALLS_ON_KEPT, Action, Loose, api_of, described, keys_in
+from fuzz.script import CALLS_ON_KEPT, OPENS, Action, Loose, api_of, described, keys_in
 from fuzz.triage.course import Act, Course, Part, Span, Sum
 from fuzz.triage.export.literal import literal
 from fuzz.triage.pieces import length_of
@@ -20,6 +20,8 @@ from fuzz.triage.pieces import length_of
 _DATA = {TcpFlag.ACK, TcpFlag.ACK | TcpFlag.PSH}
 _NOT_MADE = CONTROL | {Call.GET_OPTION, Call.CONNECT, Call.WAITER}
 """Calls that no script makes."""
+NOT_DONE = frozenset({Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT})
+"""Steps that no script does; of calls, those above."""
 _ENDS = {TcpFlag.FIN | TcpFlag.ACK: "fin", TcpFlag.RST: "reset"}
 
 
@@ -35,10 +37,10 @@ def placed(course: Course) -> Iterator[Placed]:
     """The acts with how far their connection has come, if all of it is in order."""
     sent = -1
     for act in course.acts:
-        if act.step.action is Action.CONNECT:
+        if act.step.action in OPENS:
             sent = 0
         yield Placed(act, sent)
-        if act.step.action is Action.SEGMENT or way_of(act, sent) == "send":
+        if act.step.action in (Action.SEGMENT, Action.BIND) or way_of(act, sent) == "send":
             sent += size_of(act.parts)
 
 
@@ -94,13 +96,15 @@ def _call(course: Course, one: Placed) -> str:
         return _application(act)
     if step.action is Action.API and _is_made(api_of(step)):
         return _made(api_of(step))
-    if step.action in (Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT):
+    if step.action in NOT_DONE or (step.action is Action.DIAL and not on_sockets(course)):
         told = f"{described(step)}: no script does this, nst-fuzz replay does"
         return f"raise SystemExit({told!r})"
     if step.action is Action.KEYS:
         return f"app.collect(), load_keys({dict(keys_in(step))})"
     if step.action is Action.CONNECT:
         return f"peers.append(Peer({step.argument}))"
+    if step.action is Action.DIAL:
+        return f"peers.append(Peer({step.argument}, app))"
     if step.action is Action.DATAGRAM:
         return f"send_to({step.argument}, {data})"
     if step.action is Action.REFLECT:
@@ -111,6 +115,8 @@ def _call(course: Course, one: Placed) -> str:
         return f"pass  # no connection yet: {described(step)}"
     if step.action is Action.SEGMENT:
         return f"peers[-1].send({data})"
+    if step.action is Action.BIND:
+        return f"peers[-1].bind({data})"
     if step.action is Action.FIN:
         return "peers[-1].fin()"
     way = way_of(act, one.sent)

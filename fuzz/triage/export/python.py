@@ -10,7 +10,7 @@ from __future__ import annotations
 from typing import Any
 
 from fuzz.guest.target import TargetGuest
-from fuzz.script import CALLS_ON_KEPT, Action
+from fuzz.script import CALLS_ON_KEPT, OPENS, Action
 from fuzz.triage.course import Course, Sum
 from fuzz.triage.export.course import calls, flow_name, on_sockets
 from fuzz.triage.export.dossier import Dossier, describe
@@ -46,7 +46,8 @@ def python_script(dossier: Dossier) -> str:
         courses=bool(courses),
         link=LINK if any(not on_sockets(one) for one in courses) else None,
         actions={action.name for action in actions},
-        kept=bool(actions & (CALLS_ON_KEPT | {Action.ACCEPT, Action.API})),
+        connected=bool(actions & OPENS),
+        kept=bool(actions & (CALLS_ON_KEPT | {Action.ACCEPT, Action.DIAL, Action.API})),
         sums=any(isinstance(p, Sum) for one in courses for act in one.acts for p in act.parts),
     )
 
