@@ -10,7 +10,6 @@
  * fuzz/target/wire.py is the other end; both describe the messages (big-endian).
  */
 #define _GNU_SOURCE
-#include <arpa/inet.h>
 #include <endian.h>
 #include <errno.h>
 #include <fcntl.h>
@@ -96,38 +95,12 @@ static char buffer[1 << 17];
 static struct item items[MAX_ITEMS];
 static unsigned int n_items;
 
-static int datagrams[2], listeners[2]; /* IPv4, IPv6 */
-static bool connected[2]; /* datagrams, by API_CONNECT */
-static struct api_peer peers[2];
 static int stat_fd, taint_fd;
-static int kept = -1;
-static int nst_family, nst_port;
 
 void die(const char *what)
 {
 	fprintf(stderr, "nst-target: %s: %s\n", what, strerror(errno));
 	exit(1);
-}
-
-static uint32_t crc_table[256];
-
-static void crc_init(void)
-{
-	for (uint32_t i = 0; i < 256; i++) {
-		uint32_t crc = i;
-
-		for (int bit = 0; bit < 8; bit++)
-			crc = crc >> 1 ^ (crc & 1 ? 0xedb88320 : 0);
-		crc_table[i] = crc;
-	}
-}
-
-uint32_t crc32(uint32_t crc, const char *data, size_t length)
-{
-	crc = ~crc;
-	while (length--)
-		crc = crc >> 8 ^ crc_table[(crc ^ (uint8_t)*data++) & 0xff];
-	return ~crc;
 }
 
 static uint64_t now(void)
@@ -168,98 +141,29 @@ void add_item(int kind, int family, int error, uint32_t length, uint32_t crc)
 	n_items++;
 }
 
-static void collect_datagrams(int v6)
-{
-	for (;;) {
-		ssize_t n = recv(datagrams[v6], buffer, sizeof(buffer), 0);
-
-		if (n < 0 && errno == EAGAIN)
-			return;
-		if (n < 0) {
-			add_item(KIND_DGRAM, v6 ? 6 : 4, errno, 0, 0);
-			return;
-		}
-		add_item(KIND_DGRAM, v6 ? 6 : 4, 0, n, crc32(0, buffer, n));
-	}
-}
-
-/* Read a connection to its end, its error, or the end of what came. */
-static void read_stream(int fd, int kind, int family)
-{
-	uint32_t length = 0, crc = 0;
-	ssize_t n;
-
-	while ((n = recv(fd, buffer, sizeof(buffer), 0)) > 0) {
-		crc = crc32(crc, buffer, n);
-		length += n;
-	}
-	add_item(kind, family, n < 0 ? errno : 0, length, crc);
-}
-
-/* As an event loop does before any call: the module opens what has come. */
-static void look(int fd)
-{
-	struct pollfd ready = { .fd = fd, .events = POLLIN };
-
-	poll(&ready, 1, 0);
-}
-
-static void close_kept(void)
-{
-	if (kept < 0)
-		return;
-	look(kept);
-	close(kept);
-	kept = -1;
-}
-
-static int accept_kept(int v6)
-{
-	if (kept >= 0)
-		return EBUSY;
-	shortage_begin();
-	kept = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK);
-	return kept < 0 ? errno : 0;
-}
-
-static int dial_kept(int v6, int port)
-{
-	if (kept >= 0)
-		return EBUSY;
-	kept = dialled_socket(nst_family, v6, port, &peers[v6]);
-	return kept < 0 ? errno : 0;
-}
-
 /* A call on the connection that is kept. */
 static void call(const struct request *request, size_t length)
 {
 	struct item *item = short_item(request->op);
-	int error = 0;
+	int error;
 
-	if (request->op == OP_ACCEPT) {
+	if (request->op == OP_ACCEPT)
 		error = accept_kept(request->family == 6);
-	} else if (request->op == OP_DIAL) {
+	else if (request->op == OP_DIAL)
 		error = dial_kept(request->family == 6, be16toh(request->port));
-	} else if (kept < 0) {
-		error = EBADF;
-	} else {
-		/* What is looked at then is what is to fail. */
-		if (request->op == OP_LOOK)
-			shortage_begin();
-		look(kept);
-		shortage_begin();
+	else
+		error = begin_kept(request->op == OP_LOOK);
+	if (!error) {
 		switch (request->op) {
 		case OP_RECEIVE:
-			read_stream(kept, KIND_CALL, OP_RECEIVE);
+			receive_kept(OP_RECEIVE);
 			short_end(item);
 			return;
 		case OP_TRANSMIT:
-			if (send(kept, request->data, length, MSG_NOSIGNAL) < 0)
-				error = errno;
+			error = send_kept(request->data, length);
 			break;
 		case OP_SHUTDOWN:
-			if (shutdown(kept, be64toh(request->value)))
-				error = errno;
+			error = shutdown_kept(be64toh(request->value));
 			break;
 		case OP_CLOSE:
 			close_kept();
@@ -270,95 +174,12 @@ static void call(const struct request *request, size_t length)
 	add_item(KIND_CALL, request->op, error, 0, 0);
 }
 
-static void run_api(struct request *request, size_t length)
-{
-	struct api *api = (void *)request->data;
-	const struct api_peer *peer = request->family ? &peers[request->family == 6] : NULL;
-	int fd = request->family ? datagrams[request->family == 6] : kept;
-
-	if (length < sizeof(*api)) {
-		add_item(KIND_API, 0, EINVAL, 0, 0);
-		return;
-	}
-	if (api->call >= API_NETLINK) /* on no socket */
-		shortage_begin();
-	if (api_control(api, length - sizeof(*api)))
-		return;
-	if (fd < 0) {
-		add_item(KIND_API, api->call, EBADF, 0, 0);
-		return;
-	}
-	if (fd == kept)
-		look(kept);
-	/* What these two send from is not what is to fail: they begin by themselves. */
-	if (api->call != API_SPLICE_IN && api->call != API_SENDFILE)
-		shortage_begin();
-	api_run(fd, peer, api, length);
-	if (peer && api->call == API_CONNECT)
-		connected[request->family == 6] = true;
-	/* Shut down, it would be of no use to the next case. */
-	if (peer && api->call == API_WAITER && be64toh(api->value) >= EVENT_SHUT_READING) {
-		int v6 = request->family == 6;
-
-		collect_datagrams(v6);
-		close(fd);
-		datagrams[v6] = bound_socket(nst_family, SOCK_DGRAM, v6, nst_port);
-	}
-}
-
 static void api(struct request *request, size_t length)
 {
 	struct item *item = short_item(OP_API);
 
-	run_api(request, length);
+	call_api(request->family, (void *)request->data, length);
 	short_end(item);
-}
-
-/* What API_CONNECT did is undone; the port stays. */
-static void dissolve(int v6)
-{
-	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
-
-	if (!connected[v6])
-		return;
-	connected[v6] = false;
-	if (connect(datagrams[v6], &nowhere, sizeof(nowhere)))
-		add_item(KIND_DGRAM, v6 ? 6 : 4, errno, 0, 0);
-}
-
-static void collect(void)
-{
-	for (int v6 = 0; v6 < 2; v6++) {
-		int fd;
-
-		collect_datagrams(v6);
-		dissolve(v6);
-		while ((fd = accept4(listeners[v6], NULL, NULL, SOCK_NONBLOCK)) >= 0) {
-			read_stream(fd, KIND_STREAM, v6 ? 6 : 4);
-			close(fd);
-		}
-		if (errno != EAGAIN)
-			add_item(KIND_STREAM, v6 ? 6 : 4, errno, 0, 0);
-	}
-}
-
-static int send_datagram(struct sockaddr_in peer, const struct request *request, size_t length)
-{
-	struct sockaddr_in6 peer6 = { .sin6_family = AF_INET6, .sin6_port = request->port };
-	ssize_t n;
-
-	if (request->family == 6) {
-		/* The peer's IPv6 address leads the data. */
-		if (length < sizeof(peer6.sin6_addr))
-			return EINVAL;
-		memcpy(&peer6.sin6_addr, request->data, sizeof(peer6.sin6_addr));
-		n = sendto(datagrams[1], request->data + sizeof(peer6.sin6_addr),
-			   length - sizeof(peer6.sin6_addr), 0, (void *)&peer6, sizeof(peer6));
-	} else {
-		peer.sin_port = request->port;
-		n = sendto(datagrams[0], request->data, length, 0, (void *)&peer, sizeof(peer));
-	}
-	return n < 0 ? errno : 0;
 }
 
 static int set_clock(uint64_t ns)
@@ -374,25 +195,19 @@ static void serve(int control)
 	socklen_t peer_length = sizeof(peer);
 	struct reply reply = { .magic = htobe32(REPLY_MAGIC) };
 	ssize_t n = recvfrom(control, buffer, sizeof(buffer) - 1, 0, (void *)&peer, &peer_length);
-	/* The buffer is used again while the request is carried out. */
-	struct request *request;
+	struct request *request = (void *)buffer;
 	size_t data, text = 0;
 	uint32_t error = 0;
 	struct edges edges = { 0 };
+	struct sockaddr_in to;
 	char taint[24];
 
 	drought_end();
 	if (n < (ssize_t)sizeof(*request))
 		return;
-	request = malloc(n + 1);
-	if (!request)
-		die("malloc");
-	memcpy(request, buffer, n);
-	((char *)request)[n] = 0;
-	if (be32toh(request->magic) != REQUEST_MAGIC) {
-		free(request);
+	buffer[n] = 0;
+	if (be32toh(request->magic) != REQUEST_MAGIC)
 		return;
-	}
 	data = n - sizeof(*request);
 	n_items = 0;
 
@@ -424,7 +239,9 @@ static void serve(int control)
 		error = drought_begin(be64toh(request->value));
 		break;
 	case OP_SEND:
-		error = send_datagram(peer, request, data);
+		to = peer;
+		to.sin_port = request->port;
+		error = send_datagram(request->family, to, request->data, data);
 		break;
 	case OP_CLOCK:
 		error = set_clock(be64toh(request->value));
@@ -476,33 +293,12 @@ static void serve(int control)
 		gcov_write();
 		exit(0);
 	}
-	free(request);
-}
-
-static int echo_listener(int port)
-{
-	struct sockaddr_in in = { .sin_family = AF_INET, .sin_port = htons(port) };
-	int fd = socket(AF_INET, SOCK_STREAM, 0);
-
-	if (fd < 0 || bind(fd, (void *)&in, sizeof(in)) || listen(fd, SOMAXCONN))
-		die("echo");
-	return fd;
-}
-
-/* Return what came on a connection over TCP, for benchmarks; -1 at its end. */
-static int echo(int fd)
-{
-	ssize_t n = recv(fd, buffer, sizeof(buffer), 0);
-
-	if (n > 0 && send(fd, buffer, n, MSG_NOSIGNAL) == n)
-		return fd;
-	close(fd);
-	return -1;
 }
 
 int main(int argc, char **argv)
 {
-	int control_port;
+	struct api_peer peers[2];
+	int family, port, control_port;
 	/* Requests, connections to be echoed, and one of them at a time. */
 	struct pollfd ready[3] = { [0 ... 2] = { .fd = -1, .events = POLLIN } };
 
@@ -511,13 +307,13 @@ int main(int argc, char **argv)
 				" ECHO-PORT\n");
 		return 2;
 	}
-	nst_family = atoi(argv[1]);
-	nst_port = atoi(argv[2]);
+	family = atoi(argv[1]);
+	port = atoi(argv[2]);
 	control_port = atoi(argv[3]);
-	crc_init();
+	crc32_init();
 	disable_gro(argv[4]);
-	if (!peer_is(&peers[0], AF_INET, argv[5], nst_port) ||
-	    !peer_is(&peers[1], AF_INET6, argv[6], nst_port)) {
+	if (!peer_is(&peers[0], AF_INET, argv[5], port) ||
+	    !peer_is(&peers[1], AF_INET6, argv[6], port)) {
 		fprintf(stderr, "nst-target: no addresses: %s, %s\n", argv[5], argv[6]);
 		return 2;
 	}
@@ -530,10 +326,7 @@ int main(int argc, char **argv)
 	taint_fd = open("/proc/sys/kernel/tainted", O_RDONLY);
 	if (taint_fd < 0)
 		die("/proc/sys/kernel/tainted");
-	for (int v6 = 0; v6 < 2; v6++) {
-		datagrams[v6] = bound_socket(nst_family, SOCK_DGRAM, v6, nst_port);
-		listeners[v6] = bound_socket(nst_family, SOCK_STREAM, v6, nst_port);
-	}
+	open_sockets(family, port, peers);
 	ready[0].fd = bound_socket(AF_INET, SOCK_DGRAM, 0, control_port);
 	ready[1].fd = echo_listener(atoi(argv[7]));
 	fprintf(stderr, "nst-target: ready\n");

@@ -6,6 +6,7 @@
 #ifndef NST_TARGET_H
 #define NST_TARGET_H
 
+#include <netinet/in.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
@@ -79,7 +80,31 @@ struct api {
 /* nst_target.c */
 void die(const char *what);
 void add_item(int kind, int family, int error, uint32_t length, uint32_t crc);
+
+/* crc32.c */
+void crc32_init(void);
 uint32_t crc32(uint32_t crc, const char *data, size_t length);
+
+/* application.c; 0 or an errno, where not told by add_item() */
+void open_sockets(int family, int port, const struct api_peer to[2]);
+/* Receives all that has come, but on the connection that is kept. */
+void collect(void);
+int send_datagram(int family, struct sockaddr_in to, const char *data, size_t length);
+int accept_kept(int v6);
+int dial_kept(int v6, int port);
+/* Begins any other call on the connection that is kept; @looks if there is no more to it. */
+int begin_kept(bool looks);
+/* All there is, until its end or its error. */
+void receive_kept(int op);
+int send_kept(const char *data, size_t length);
+int shutdown_kept(int how);
+void close_kept(void);
+/* A call of OP_API; @family 0 is that connection. */
+void call_api(int family, struct api *api, size_t length);
+
+/* echo.c: what came on a connection goes back; -1 at its end, or @fd */
+int echo_listener(int port);
+int echo(int fd);
 
 /* files.c: 0 or an errno */
 int write_file(char *data, size_t length);
