@@ -14,8 +14,7 @@ from rich.markup import escape
 from rich.table import Table
 
 from fuzz.oracles.expectation import Verdicts
-from fuzz.store import Store
-from fuzz.stored import StoredFinding, parse_verdicts
+from fuzz.stored import StoredFinding, StoredRun, parse_verdicts
 from fuzz.triage.buckets import bucket_id
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
@@ -124,7 +123,7 @@ class Summary:
         }
 
 
-def summarize(store: Store) -> Summary:
+def summarize(store: StoredRun) -> Summary:
     """Read the summary of a run, whatever state it is in."""
     meta = store.meta()
     state = "running" if store.running() else meta.get("ended", "killed")
@@ -132,7 +131,7 @@ def summarize(store: Store) -> Summary:
     return Summary(store.path, meta, state, campaigns, store.findings())
 
 
-def summary_of(store: Store, name: str, shard: int) -> CampaignSummary:
+def summary_of(store: StoredRun, name: str, shard: int) -> CampaignSummary:
     """The summary of one shard of a campaign that was begun."""
     campaign = next(number for number, known, _ in store.campaigns() if known == name)
     seconds = next(seconds for number, _, seconds in store.shards(campaign) if number == shard)
@@ -140,7 +139,7 @@ def summary_of(store: Store, name: str, shard: int) -> CampaignSummary:
 
 
 def _campaign(
-    store: Store, number: int, name: str, seconds: float, shard: int | None = None
+    store: StoredRun, number: int, name: str, seconds: float, shard: int | None = None
 ) -> CampaignSummary:
     model: Verdicts = Counter()
     module: Verdicts = Counter()

@@ -25,41 +25,25 @@ import sqlite3
 import time
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from types import TracebackType
-from typing import Any, Self, TextIO
+from typing import Self, TextIO
 
-from fuzz.errors import UserError
-from fuzz.finding import Finding, FindingKind
+from fuzz.finding import Finding
 from fuzz.oracles.expectation import Verdicts
 from fuzz.schema import SCHEMA, VERSION
-from fuzz.stored import StoredCase, StoredFinding, verdicts_text
+from fuzz.stored import LOCK, StoredRun, connect, verdicts_text
+from fuzz.stored import StoreError as StoreError
 
-DATABASE = "run.db"
 KEYBOX = "keybox"
 MODULE = "nst.ko"
-LOCK = "lock"
 KMEMLEAK = "kmemleak"
 """The line of `meta` that has guests ask kmemleak."""
-_BUSY_SECONDS = 60.0
-"""How long a writer waits for the others."""
-
-_CASE = (
-    "SELECT cases.id, campaign.name, cases.name, cases.script, cases.earliest,"
-    " cases.creation, cases.expected, cases.counted, cases.outcome"
-    " FROM cases JOIN campaign ON campaign.id = cases.campaign"
-)
 
 
-class StoreError(UserError):
-    """A run that cannot be read or written."""
-
-
-class Store:
-    """An open run."""
+class Store(StoredRun):
+    """A run that is open for writing."""
 
     def __init__(self, path: Path, database: sqlite3.Connection) -> None:
-        self.path = path
-        self._database = database
+        super().__init__(path, database)
         self._lock: TextIO | None = None
         self._ends: list[tuple[object, ...]] = []
 
@@ -78,7 +62,7 @@ class Store:
             raise StoreError(f"{path}: {error.strerror}") from None
         lock = (path / LOCK).open("w")
         fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        database = _connect(path)
+        database = connect(path)
         database.execute("PRAGMA journal_mode = WAL")
         database.executescript(SCHEMA)
         store = cls(path, database)
@@ -109,40 +93,10 @@ class Store:
         store._database.execute("DELETE FROM meta WHERE name IN ('ended', 'finished')")
         return store
 
-    @classmethod
-    def open(cls, path: Path) -> Self:
-        """Open a run for reading, also one that is going on or was killed.
-
-        Raises:
-            StoreError: there is none, or it is of another version.
-        """
-        if not (path / DATABASE).is_file():
-            raise StoreError(f"{path} is not a run: it has no {DATABASE}")
-        try:
-            database = _connect(path)
-            store = cls(path, database)
-            version = store.meta().get("version")
-        except sqlite3.DatabaseError as error:
-            raise StoreError(f"{path / DATABASE}: {error}") from None
-        if version != VERSION:
-            raise StoreError(f"{path / DATABASE}: version {version}, this reads {VERSION}")
-        return store
-
-    def __enter__(self) -> Self:
-        return self
-
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: TracebackType | None,
-    ) -> None:
-        self.close()
-
     def close(self) -> None:
         """Commit and close."""
         self.commit()
-        self._database.close()
+        super().close()
         if self._lock is not None:
             self._lock.close()
 
@@ -151,8 +105,6 @@ class Store:
         """The descriptor that holds the lock of a run that was created or resumed."""
         assert self._lock is not None, "the run was opened for reading"
         return self._lock.fileno()
-
-    # What the runner writes.
 
     def note(self, **meta: str) -> None:
         """Set lines of `meta`."""
@@ -308,129 +260,3 @@ class Store:
             raise
         self._database.execute("COMMIT")
         self._ends.clear()
-
-    # What reports read.
-
-    def select(self, query: str, *values: object) -> Iterator[tuple[Any, ...]]:
-        """The rows that a query of the database gives."""
-        yield from self._database.execute(query, values)
-
-    def meta(self) -> dict[str, str]:
-        """The lines of `meta`."""
-        return dict(self._database.execute("SELECT name, value FROM meta"))
-
-    def running(self) -> bool:
-        """Whether a runner is at work on it."""
-        with (self.path / LOCK).open("w") as lock:
-            try:
-                fcntl.flock(lock, fcntl.LOCK_SH | fcntl.LOCK_NB)
-            except BlockingIOError:
-                return True
-        return False
-
-    def campaigns(self) -> list[tuple[int, str, float]]:
-        """Id and name of each campaign, and the seconds of its shards' cases, in order."""
-        return list(
-            self._database.execute(
-                "SELECT id, name, total(seconds) FROM campaign"
-                " LEFT JOIN shard ON shard.campaign = id GROUP BY id ORDER BY id"
-            )
-        )
-
-    def shards(self, campaign: int) -> list[tuple[int, int, float]]:
-        """Number, count and seconds of each of a campaign's shards, in order."""
-        return list(
-            self._database.execute(
-                "SELECT number, count, seconds FROM shard WHERE campaign = ? ORDER BY number",
-                (campaign,),
-            )
-        )
-
-    def outcomes(
-        self, campaign: int, shard: int | None = None
-    ) -> Iterator[tuple[str | None, str | None, int, int, int]]:
-        """Verdicts of model and module, their cases, how many authenticated, how many loose.
-
-        Of all shards, unless one is named.
-        """
-        yield from self._database.execute(
-            "SELECT expected, counted, count(*), total(authenticated), total(strict = 0)"
-            " FROM cases WHERE campaign = ? AND shard = coalesce(?, shard)"
-            " GROUP BY expected, counted",
-            (campaign, shard),
-        )
-
-    def case(self, number: int) -> StoredCase:
-        """One case.
-
-        Raises:
-            StoreError: there is no such case.
-        """
-        row = self._database.execute(f"{_CASE} WHERE cases.id = ?", (number,)).fetchone()
-        if row is None:
-            raise StoreError(f"{self.path} has no case {number}")
-        return StoredCase(*row)
-
-    def past(self, campaign: int, shard: int = 0) -> list[str]:
-        """What became of each case of a shard so far, in order: ``agree`` or a finding's kind."""
-        rows = self._database.execute(
-            "SELECT outcome FROM cases WHERE campaign = ? AND shard = ? ORDER BY id",
-            (campaign, shard),
-        )
-        return [outcome for (outcome,) in rows]
-
-    def boots(self, campaign: int, shard: int = 0) -> int:
-        """How often a shard's guest was booted."""
-        row = self._database.execute(
-            "SELECT max(boot) FROM cases WHERE campaign = ? AND shard = ?", (campaign, shard)
-        ).fetchone()
-        return row[0] or 0
-
-    def firsts(self, campaign: int, shard: int) -> int:
-        """How many findings a shard was the first to show."""
-        ((count,),) = self._database.execute(
-            "SELECT count(*) FROM finding JOIN cases ON cases.id = first"
-            " WHERE cases.campaign = ? AND shard = ?",
-            (campaign, shard),
-        )
-        return int(count)
-
-    def before(self, number: int, count: int) -> list[StoredCase]:
-        """At most `count` cases that the same boot of the same guest was sent before one."""
-        rows = self._database.execute(
-            f"{_CASE} JOIN cases AS one ON one.id = ? AND one.campaign = cases.campaign"
-            " AND one.shard = cases.shard AND one.boot = cases.boot"
-            " WHERE cases.id < one.id ORDER BY cases.id DESC LIMIT ?",
-            (number, count),
-        ).fetchall()
-        return [StoredCase(*row) for row in reversed(rows)]
-
-    def findings(self) -> list[StoredFinding]:
-        """All findings, in order."""
-        rows = self._database.execute(
-            "SELECT campaign.name, kind, title, detail, log, first, cases.name, count"
-            " FROM finding JOIN campaign ON campaign.id = finding.campaign"
-            " JOIN cases ON cases.id = first ORDER BY finding.id"
-        )
-        return [
-            StoredFinding(
-                campaign, Finding(FindingKind(kind), title, detail, log), first, name, count
-            )
-            for campaign, kind, title, detail, log, first, name, count in rows
-        ]
-
-
-def _connect(path: Path) -> sqlite3.Connection:
-    database = sqlite3.connect(path / DATABASE, isolation_level=None, timeout=_BUSY_SECONDS)
-    database.execute("PRAGMA synchronous = NORMAL")
-    return database
-
-
-@contextlib.contextmanager
-def reading(path: Path) -> Iterator[Store]:
-    """An open run, closed when the body ends; errors of SQLite become `StoreError`."""
-    try:
-        with Store.open(path) as store:
-            yield store
-    except sqlite3.DatabaseError as error:
-        raise StoreError(f"{path / DATABASE}: {error}") from None

@@ -10,7 +10,7 @@ from typing import Protocol, Self
 
 from fuzz.finding import Finding
 from fuzz.report import summary_of
-from fuzz.store import Store
+from fuzz.stored import StoredRun
 
 
 @dataclass(frozen=True)
@@ -117,7 +117,7 @@ class Past:
     boots: int = 0
 
     @classmethod
-    def of(cls, store: Store, shard: Shard) -> Self:
+    def of(cls, store: StoredRun, shard: Shard) -> Self:
         """Read it."""
         for campaign, name, _ in store.campaigns():
             if name == shard.campaign:

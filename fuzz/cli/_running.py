@@ -20,6 +20,7 @@ from fuzz.errors import UserError
 from fuzz.guest.kernel import Kernel
 from fuzz.report import show, summarize
 from fuzz.store import Store
+from fuzz.stored import StoredRun
 from fuzz.view import view
 
 if TYPE_CHECKING:
@@ -73,7 +74,7 @@ def _cluster(scheduler: str | None) -> Iterator[Cluster | None]:
 
 def conclude(path: Path, *, interrupted: bool, as_json: bool) -> NoReturn:
     """Print a run's summary and exit: with 0, 1 if there are findings, 130 after Ctrl-C."""
-    with Store.open(path) as store:
+    with StoredRun.open(path) as store:
         summary = summarize(store)
     if as_json:
         click.echo(json.dumps(summary.as_json(), indent=2))

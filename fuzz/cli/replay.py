@@ -19,7 +19,8 @@ from fuzz.guest import kernel
 from fuzz.guest.kmemleak import check_kernel as check_kmemleak
 from fuzz.guest.module import SOURCE, build_module
 from fuzz.replay import Replay, replay
-from fuzz.store import KMEMLEAK, reading
+from fuzz.store import KMEMLEAK
+from fuzz.stored import reading
 
 
 @click.command(

@@ -13,7 +13,7 @@ from fuzz.errors import UserError
 from fuzz.html.page import render
 from fuzz.junit import junit
 from fuzz.report import show, summarize
-from fuzz.store import reading
+from fuzz.stored import reading
 
 
 @click.command(

@@ -14,8 +14,7 @@ from fuzz.html import timeline
 from fuzz.html.charts import HEIGHT, WIDTH, Chart, Series, chart
 from fuzz.report import Summary, in_order, summarize
 from fuzz.script import Action, Step, described, unpack
-from fuzz.store import Store
-from fuzz.stored import StoredCase, StoredFinding
+from fuzz.stored import StoredCase, StoredFinding, StoredRun
 from nst_scapy.header import HEADER_LEN, MAGIC, Header
 from nst_scapy.suite import SUITES
 
@@ -44,7 +43,7 @@ class ShownFinding:
     triage: str
 
 
-def render(store: Store) -> str:
+def render(store: StoredRun) -> str:
     """The page of a run, whatever state it is in."""
     environment = jinja2.Environment(
         loader=jinja2.PackageLoader("fuzz.html"),
@@ -66,7 +65,7 @@ def render(store: Store) -> str:
     )
 
 
-def _charts(store: Store, started: float) -> Iterator[Chart]:
+def _charts(store: StoredRun, started: float) -> Iterator[Chart]:
     cases = timeline.cases(store, started, _POINTS)
     yield chart("Cases", [Series(name, points) for name, points in cases.items()])
     found: dict[str, list[tuple[float, float]]] = {}
@@ -88,7 +87,7 @@ def _charts(store: Store, started: float) -> Iterator[Chart]:
         yield chart("Edges of the module's code", series, steps=True)
 
 
-def _shown(store: Store, summary: Summary, found: StoredFinding) -> ShownFinding:
+def _shown(store: StoredRun, summary: Summary, found: StoredFinding) -> ShownFinding:
     case = store.case(found.first)
     steps = [(described(step), _record(step)) for step in unpack(case.script)]
     log = found.finding.log.splitlines()

@@ -3,10 +3,10 @@
 
 from __future__ import annotations
 
-from fuzz.store import Store
+from fuzz.stored import StoredRun
 
 
-def cases(store: Store, since: float, points: int) -> dict[str, list[tuple[float, float]]]:
+def cases(store: StoredRun, since: float, points: int) -> dict[str, list[tuple[float, float]]]:
     """Of each campaign, at most so many points: seconds since a time, and cases until then."""
     ((end,),) = store.select("SELECT max(sent) FROM cases")
     width = max((end or since) - since, 1e-3) / points
@@ -27,7 +27,7 @@ def cases(store: Store, since: float, points: int) -> dict[str, list[tuple[float
     return found
 
 
-def findings(store: Store) -> list[tuple[str, float]]:
+def findings(store: StoredRun) -> list[tuple[str, float]]:
     """Kind of each finding, and when its first case was sent, in that order."""
     rows = store.select(
         "SELECT kind, sent FROM finding JOIN cases ON cases.id = first ORDER BY sent"
@@ -35,7 +35,7 @@ def findings(store: Store) -> list[tuple[str, float]]:
     return [(kind, sent) for kind, sent in rows]
 
 
-def edges(store: Store) -> list[tuple[str, float, int]]:
+def edges(store: StoredRun) -> list[tuple[str, float, int]]:
     """Campaign, time, and how many edges had been taken until then, in order of time.
 
     What one guest takes is known to those of other machines only when its shard is through.

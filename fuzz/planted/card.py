@@ -15,7 +15,7 @@ from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import PRODUCTS, SOURCE, rebuild
 from fuzz.planted import PlantedBug, changed
 from fuzz.planted.measure import CASES, Say, find
-from fuzz.store import reading
+from fuzz.stored import reading
 
 
 @dataclass(frozen=True)

@@ -16,8 +16,7 @@ from pathlib import Path
 
 from fuzz.errors import UserError
 from fuzz.finding import Finding, FindingKind
-from fuzz.store import reading
-from fuzz.stored import StoredCase, StoredFinding
+from fuzz.stored import StoredCase, StoredFinding, reading
 from fuzz.triage import functions
 from fuzz.triage.decisions import Decisions
 from fuzz.triage.details import details

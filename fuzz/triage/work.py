@@ -14,8 +14,8 @@ from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import SOURCE, build_module
 from fuzz.replay import needed_age
 from fuzz.script import unpack
-from fuzz.store import DATABASE, KEYBOX, MODULE
-from fuzz.stored import StoredCase
+from fuzz.store import KEYBOX, MODULE
+from fuzz.stored import DATABASE, StoredCase
 from fuzz.triage.bench import Bench
 from fuzz.triage.buckets import Bucket, Member, buckets, case_of, find_bucket
 from fuzz.triage.decisions import Decisions

@@ -12,7 +12,7 @@ import pytest
 
 from fuzz.corpus.entry import Corpus
 from fuzz.html import timeline
-from fuzz.store import reading
+from fuzz.stored import reading
 
 pytestmark = pytest.mark.timeout(600)
 

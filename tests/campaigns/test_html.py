@@ -20,7 +20,8 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.html.charts import HEIGHT, WIDTH, Series, chart
 from fuzz.html.page import render
 from fuzz.script import Action, Step
-from fuzz.store import DATABASE, Store, reading
+from fuzz.store import Store
+from fuzz.stored import DATABASE, reading
 from nst_scapy.header import Transport
 from nst_scapy.sender import DgramSender
 from nst_scapy.verdict import Verdict

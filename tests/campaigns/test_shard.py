@@ -15,7 +15,8 @@ from fuzz.campaigns.shard import ShardRun
 from fuzz.finding import Finding, FindingKind
 from fuzz.oracles.compare import Difference
 from fuzz.oracles.monitors import VerdictOracle
-from fuzz.store import Store, reading
+from fuzz.store import Store
+from fuzz.stored import reading
 from fuzz.together import ALONE
 from nst_scapy.header import Transport
 from nst_scapy.suite import SuiteId

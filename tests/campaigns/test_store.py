@@ -18,8 +18,8 @@ import pytest
 from fuzz.finding import Finding, FindingKind
 from fuzz.junit import junit
 from fuzz.report import summarize
-from fuzz.store import DATABASE, Store, StoreError, reading
-from fuzz.stored import parse_verdicts, verdicts_text
+from fuzz.store import Store
+from fuzz.stored import DATABASE, StoreError, parse_verdicts, reading, verdicts_text
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 
