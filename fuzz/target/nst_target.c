@@ -30,7 +30,7 @@
 
 #define REQUEST_MAGIC 0x4e535451 /* NSTQ */
 #define REPLY_MAGIC 0x4e535452	 /* NSTR */
-/* Items and statistics together fit one frame of 1500 bytes. */
+/* A case of replay delivers up to 130; a reply that tells of so many goes in fragments. */
 #define MAX_ITEMS 160
 
 enum op {
