@@ -7,6 +7,7 @@ import contextlib
 import itertools
 import json
 import os
+import re
 import shutil
 import signal
 import sqlite3
@@ -25,6 +26,9 @@ from fuzz.campaigns.runner import run_keybox
 from fuzz.campaigns.session import context_of
 from fuzz.campaigns.values import canonical
 from fuzz.guest.module import SOURCE
+from fuzz.oracles.leaks import BATCH
+from fuzz.planted import find, plant
+from fuzz.planted.measure import CASES
 from fuzz.together import MOST_CASES
 from nst_scapy.suite import SuiteId
 
@@ -103,6 +107,21 @@ def test_a_planted_bug_is_found(nst_fuzz: str, tmp_path: Path) -> None:
     code, replayed = run(nst_fuzz, "replay", tmp_path / "run", str(finding["case"]))
     assert code == 1
     assert replayed["finding"] is not None
+
+
+def test_a_planted_leak_is_found(nst_fuzz: str, tmp_path: Path) -> None:
+    bug = find("keys-kept")
+    code, summary = run(
+        nst_fuzz, "run", bug.campaign, "--cases", str(CASES), "--max-findings", "1",
+        "--seed", "planted", "--module", plant(bug, tmp_path / "kmod"),
+        "--output", tmp_path / "run",
+    )  # fmt: skip
+    assert code == 1
+    (finding,) = summary["findings"]
+    assert finding["kind"] == "leak"
+    assert re.fullmatch(r"kmalloc-\S+ grows", finding["title"])
+    # Two intervals between readings have to show it.
+    assert 2 * BATCH < finding["case"] < CASES
 
 
 def test_kill_9_leaves_no_guest_and_every_case(nst_fuzz: str, nst_ko: Path, tmp_path: Path) -> None:
