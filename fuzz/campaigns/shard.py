@@ -335,19 +335,20 @@ class ShardRun:
 
     def _conclude(self) -> None:
         """Look once more for what only shows in all cases together; the last one stands for it."""
-        if self._current.lost or self._current.finding:
+        current = self._current
+        if current.lost or current.finding:
             return  # there may be no guest to ask
         began = time.monotonic()
-        for oracle in self._oracles:
-            try:
-                finding = oracle.conclude()
-            except Lost as error:
-                if not self._lab.killed:
-                    silence = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
-                    self._found(silence, self._current.number)
-                break
-            if finding is not None:
-                self._found(finding, self._current.number)
+        try:
+            for oracle in self._oracles:
+                # Who comes later knows better what it is.
+                current.finding = oracle.conclude() or current.finding
+        except Lost as error:
+            if not self._lab.killed:
+                silence = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
+                current.finding = current.finding or silence
+        if current.finding is not None:
+            self._found(current.finding, current.number)
         self._aside += time.monotonic() - began
 
     def _found(self, finding: Finding, case: int) -> None:

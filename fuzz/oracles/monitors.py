@@ -239,6 +239,8 @@ class KmemleakOracle(Oracle):
         if not losses.objects:
             return None
         detail = f"objects that nobody refers to, since the guest came up: {losses.objects}"
+        if (grows := self._current().finding) is not None:
+            detail = f"{grows.detail}; {detail}"
         return Finding(FindingKind.LEAK, losses.title, detail, losses.report)
 
 

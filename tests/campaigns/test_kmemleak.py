@@ -129,7 +129,7 @@ class Guest:
 
 
 LOST = Losses(2, "memory leak in nst_dgram_judge", HEAD + OUR_TRACE)
-GROWS = Finding(FindingKind.LEAK, "kmalloc-32 grows", "")
+GROWS = Finding(FindingKind.LEAK, "kmalloc-32 grows", "more")
 
 
 @pytest.mark.parametrize(
@@ -153,8 +153,13 @@ def test_after_a_case_only_what_grows_is_looked_for(
 @pytest.mark.parametrize(
     ("cases", "losses", "title"), [(9, LOST, LOST.title), (9, Losses(0), None), (0, LOST, None)]
 )
-def test_in_the_end_all_is_looked_for(cases: int, losses: Losses, title: str | None) -> None:
-    oracle = KmemleakOracle(lambda: Current("", cases), Guest(losses))  # type: ignore[arg-type]
-    finding = oracle.conclude()
-    assert (finding.title if finding else None) == title
-    assert finding is None or (finding.kind, finding.log) == (FindingKind.LEAK, LOST.report)
+@pytest.mark.parametrize("finding", [None, GROWS])
+def test_in_the_end_all_is_looked_for(
+    cases: int, losses: Losses, title: str | None, finding: Finding | None
+) -> None:
+    current = Current("", cases, finding=finding)
+    found = KmemleakOracle(lambda: current, Guest(losses)).conclude()  # type: ignore[arg-type]
+    assert (found.title if found else None) == title
+    if found is not None:
+        assert (found.kind, found.log) == (FindingKind.LEAK, LOST.report)
+        assert found.detail.startswith("more; objects" if finding else "objects")
