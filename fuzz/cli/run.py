@@ -97,7 +97,8 @@ _DEFAULT_CASES = 1000
 @click.option(
     "--kmemleak", is_flag=True,
     help="Have the kernel look at the end of each shard for memory that the module lost, be it one"
-    " object. Takes half a minute; cases take 2 to 6 times as long. Needs --kernel sanitizer-6.12.",
+    " object. Needs --kernel sanitizer-6.12, half a minute for each shard, and up to twice as long"
+    " for cases.",
 )  # fmt: skip
 @click.option("--json", "as_json", is_flag=True, help="Print the summary as JSON.")  # fmt: skip
 def command(
