@@ -35,3 +35,8 @@ class Finding:
     title: str
     detail: str
     log: str = ""
+
+    @property
+    def by_kmemleak(self) -> bool:
+        """Whether only kmemleak can show it again; no other oracle has a report of a leak."""
+        return self.kind is FindingKind.LEAK and bool(self.log)

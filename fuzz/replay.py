@@ -7,16 +7,15 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from fuzz.finding import Finding, FindingKind
+from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
-from fuzz.oracles.monitors import Current, oracles_of
+from fuzz.oracles.monitors import Current, judge_last
 from fuzz.oracles.shadow import timestamps
 from fuzz.script import described, unpack
 from fuzz.store import KEYBOX
 from fuzz.stored import StoredCase, verdicts_text
 from fuzz.tables import TableSizes
-from fuzz.triage import outside
 from nst_scapy.replay import DEFAULT_WINDOW_NS
 
 _MARGIN_NS = 100_000_000
@@ -71,15 +70,7 @@ def replay(
             current.execution = lab.execute(case.script)
         except Lost as error:
             current.lost = str(error)
-        oracles = oracles_of(lab, lambda: current)
-        for oracle in oracles:
-            oracle.post_send()
-        try:
-            for oracle in oracles:
-                if current.finding is None:
-                    current.finding = oracle.conclude()
-        except Lost as error:
-            current.finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))
+        judge_last(lab, current)
         printed = [line.text for line in lab.guest.console.since(shown)]
     execution = current.execution
     return Replay(

@@ -14,12 +14,10 @@ from rich.console import Console
 from rich.markup import escape
 
 from fuzz.campaigns.catalogue import campaign
-from fuzz.finding import FindingKind
 from fuzz.guest import kernel
 from fuzz.guest.kmemleak import check_kernel as check_kmemleak
 from fuzz.guest.module import SOURCE, build_module
 from fuzz.replay import Replay, replay
-from fuzz.store import KMEMLEAK
 from fuzz.stored import reading
 
 
@@ -63,12 +61,11 @@ def command(
         wanted = store.case(case)
         before = store.before(case, history)
         meta = store.meta()
-        lost = KMEMLEAK in meta and any(
-            found.first == case and found.finding.kind is FindingKind.LEAK
-            for found in store.findings()
+        kmemleak = any(
+            found.first == case and found.finding.by_kmemleak for found in store.findings()
         )
     chosen = kernel.find(kernel_name or meta["kernel_name"])
-    if lost:
+    if kmemleak:
         check_kmemleak(chosen)
     recorded = Path(meta["module"])
     if module_path is not None and module_path.is_file():
@@ -82,7 +79,7 @@ def command(
     with tempfile.TemporaryDirectory(prefix="nst-replay-") as workdir:
         replayed = replay(
             wanted, before, run=run, kernel=chosen, module=module, workdir=Path(workdir),
-            tables=campaign(wanted.campaign).tables, kmemleak=lost,
+            tables=campaign(wanted.campaign).tables, kmemleak=kmemleak,
         )  # fmt: skip
     if as_json:
         click.echo(json.dumps(_as_json(replayed), indent=2))

@@ -253,3 +253,16 @@ def oracles_of(lab: Lab, current: Callable[[], Current]) -> list[Oracle]:
         LeakOracle(current, lab),
     ]
     return [*oracles, KmemleakOracle(current, lab)] if lab.kmemleak else oracles
+
+
+def judge_last(lab: Lab, current: Current) -> None:
+    """Have all oracles of a lab judge a case that none follows."""
+    oracles = oracles_of(lab, lambda: current)
+    for oracle in oracles:
+        oracle.post_send()
+    try:
+        for oracle in oracles:
+            if current.finding is None:
+                current.finding = oracle.conclude()
+    except Lost as error:
+        current.finding = Finding(FindingKind.HANG, outside.LOST_CONNECTION, str(error))

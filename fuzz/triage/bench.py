@@ -14,7 +14,7 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab, Lost
-from fuzz.oracles.monitors import Current, oracles_of
+from fuzz.oracles.monitors import Current, judge_last
 from fuzz.replay import needed_age
 from fuzz.stored import StoredCase
 from fuzz.tables import TableSizes
@@ -56,8 +56,16 @@ def names_of(finding: Finding) -> set[str]:
 class Bench:
     """A guest for trials. Use as a context manager."""
 
-    def __init__(self, kernel: Kernel, *, module: Path, keybox: Path, tables: TableSizes) -> None:
-        """Describe it; the first trial boots the guest."""
+    def __init__(
+        self,
+        kernel: Kernel,
+        *,
+        module: Path,
+        keybox: Path,
+        tables: TableSizes,
+        kmemleak: bool = False,
+    ) -> None:
+        """Describe it; the first trial boots the guest. Each asks `kmemleak`, if that is wanted."""
         self._scratch = tempfile.TemporaryDirectory(prefix="nst-triage-")
         self._lab = Lab(
             kernel,
@@ -65,6 +73,7 @@ class Bench:
             keybox=keybox,
             workdir=Path(self._scratch.name),
             tables=tables,
+            kmemleak=kmemleak,
         )
         self._state = "off"
         self.keybox = self._lab.keybox
@@ -108,8 +117,7 @@ class Bench:
             current.execution = execution
         except Lost as error:
             current.lost = str(error)
-        for oracle in oracles_of(lab, lambda: current):
-            oracle.post_send()
+        judge_last(lab, current)
         if current.finding is None:
             self._state = "clean"
         return Outcome(current.finding)

@@ -11,6 +11,7 @@ from fuzz.campaigns.catalogue import campaign
 from fuzz.errors import UserError
 from fuzz.guest import kernel
 from fuzz.guest.kernel import Kernel
+from fuzz.guest.kmemleak import check_kernel as check_kmemleak
 from fuzz.guest.module import SOURCE, build_module
 from fuzz.replay import needed_age
 from fuzz.script import unpack
@@ -67,12 +68,20 @@ class Work:
     result: Result | None
 
     def bench(self) -> Bench:
-        """A guest for trials of it."""
+        """A guest for trials of it.
+
+        Raises:
+            SetupError: kmemleak found it, and the kernel has none.
+        """
+        kmemleak = self.member.stored.finding.by_kmemleak
+        if kmemleak:
+            check_kmemleak(self.kernel)
         return Bench(
             self.kernel,
             module=self.module,
             keybox=self.member.run / KEYBOX,
             tables=campaign(self.case.campaign).tables,
+            kmemleak=kmemleak,
         )
 
     @property
