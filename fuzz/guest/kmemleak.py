@@ -25,6 +25,6 @@ def check_kernel(kernel: Kernel) -> None:
     """Raise SetupError if a kernel has no kmemleak."""
     if kernel.lacks([_OPTION]):
         raise SetupError(
-            f"kernel {kernel.name} has no {_OPTION}, which --kmemleak needs;"
+            f"kernel {kernel.name} has no {_OPTION}, which kmemleak needs;"
             " use --kernel sanitizer-6.12"
         )
