@@ -31,7 +31,7 @@ from fuzz.errors import UserError
 from fuzz.finding import Finding
 from fuzz.guest import kernel
 from fuzz.harvest import Harvest, merge, reap
-from fuzz.store import KEYBOX, MODULE, Store
+from fuzz.store import KEYBOX, KMEMLEAK, MODULE, Store
 from nst_scapy.keybox import KeyBox
 
 _CONNECT_SECONDS = 20
@@ -52,6 +52,7 @@ class _Job:
     corpus: bytes | None
     """What it takes along of the run's corpus (`fuzz/corpus/away.py`), compressed."""
     coverage: bool
+    kmemleak: bool
     seed: str
     topic: str
 
@@ -101,13 +102,15 @@ class Cluster:
         # With every job: what Dask scatters may be lost with a worker.
         module = zlib.compress((store.path / MODULE).read_bytes())
         keybox = KeyBox.load(store.path / KEYBOX)
+        kmemleak = KMEMLEAK in store.meta()
         running: dict[Future, Task] = {}
         try:
             while True:
                 while len(running) < self.jobs and (task := schedule.next()) is not None:
                     job = _Job(
                         task, kernel_name, module, keybox, _corpus(store.path),
-                        kept.folder_of(store.path, task.shard.campaign) is not None, seed, topic,
+                        kept.folder_of(store.path, task.shard.campaign) is not None, kmemleak,
+                        seed, topic,
                     )  # fmt: skip
                     running[self._client.submit(_work, job, pure=False)] = task
                 if not running:
@@ -220,7 +223,8 @@ def _work(job: _Job) -> Harvest:
     with tempfile.TemporaryDirectory(prefix="nst-shard-") as folder:
         module = Path(folder, MODULE)
         module.write_bytes(zlib.decompress(job.module))
-        with Store.create(Path(folder, "run"), seed=job.seed) as store:
+        asked = {KMEMLEAK: "1"} if job.kmemleak else {}
+        with Store.create(Path(folder, "run"), seed=job.seed, **asked) as store:
             job.keybox.save(store.path / KEYBOX)
             if job.corpus is not None:
                 away.settle(store.path, pickle.loads(zlib.decompress(job.corpus)))
