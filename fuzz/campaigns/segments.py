@@ -192,9 +192,9 @@ class Segments(FuzzableBlock):  # type: ignore[misc]
         if isinstance(order, Order):
             segments = order.arrange(segments, draw)
         stray = self._stray.get_value(mutation_context)
-        if order is not None and repeat is not None and stray is not None:
-            # Waiting for a gap, bytes that come again may lie on both sides of it: then it is for
-            # Linux to say whether the stream ends there, which depends on what it has joined.
+        if order is not None and stray is not None:
+            # Waiting for a gap, other bytes may be where it says that there are no more: then it
+            # is for Linux to say whether the stream ends there, by what it has joined.
             stray = None if stray.flags & TcpFlag.FIN else stray
         if isinstance(stray, Stray):
             segments = _with_stray(stream, segments, stray)
