@@ -26,7 +26,7 @@ class Application:
         datagrams: its sockets for them, by IP version.
         waiting: connections that it has not accepted.
         kept: the one that it has.
-        stalled: those of which it is not known what was sent on them.
+        unknown: those of which it is not known what was sent on them.
         sends: it has made a call that sends with all that can be chosen about it.
     """
 
@@ -43,7 +43,7 @@ class Application:
         self.datagrams = datagrams
         self.waiting: list[Served] = []
         self.kept: Served | None = None
-        self.stalled: set[Served] = set()
+        self.unknown: set[Served] = set()
         self.sends = False
         self._control = control
         self._connection = connection
@@ -131,7 +131,7 @@ class Application:
             if error is None:
                 error = set_option(served, api, told)
             elif not error and name in (TX_KEY, TX_KIDS):
-                self.stalled.add(served)  # its next record may need a key that is not there
+                self.unknown.add(served)  # its next record may need a key that is not there
             return Item(Kind.API, api.call, error, 0, 0)
         value = options.get(level, name, api.flags)
         if isinstance(value, bytes):
@@ -175,7 +175,7 @@ class Application:
 
     def _unknown_end(self, served: Served, step: Step) -> list[Item]:
         """The connection is closed, and whether CLOSE went before is not known."""
-        self.stalled.add(served)
+        self.unknown.add(served)
         return [self.call(step)]
 
     def _accept_short(self, family: int, told: Item) -> list[Way]:
@@ -185,7 +185,7 @@ class Application:
 
         def dropped() -> list[Item]:
             self.waiting.remove(first)
-            self.stalled.add(first)
+            self.unknown.add(first)
             first.gone = True
             return [told]
 

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from fuzz.api import SENDING, Call
 from fuzz.oracles.counters import Counters, Place
 from fuzz.oracles.expectation import Expectation, Verdicts
-from fuzz.oracles.served import Sent
+from fuzz.oracles.served import Beginning, Sent
 from fuzz.target.wire import Item, Kind, Op
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
@@ -192,10 +192,12 @@ def _delivery(expected: Sequence[Item], seen: Sequence[Item], dropped: int) -> D
     return None
 
 
-def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) -> Difference | None:
+def _sealing(
+    expected: Sequence[Sent | Beginning | None], seen: Sequence[Sent | Verdict]
+) -> Difference | None:
     """What the module sent is what the application did, sealed as the specification says."""
     for index, (model, module) in enumerate(zip(expected, seen, strict=False)):
-        if model == module or (model is None and module in _CUT_OFF):
+        if model == module or (not isinstance(model, Sent) and module in _CUT_OFF):
             continue
         if isinstance(module, Verdict):
             return Difference(
@@ -204,6 +206,14 @@ def _sealing(expected: Sequence[Sent | None], seen: Sequence[Sent | Verdict]) ->
             )
         if model is None:
             continue
+        if isinstance(model, Beginning):
+            if model.begins(module):
+                continue
+            return Difference(
+                "stream sealed wrongly: not what was sent",
+                f"connection {index}: {module.length} bytes came, with bound {module.bound}, which"
+                f" are no beginning of the model's {len(model.data)}, with bound {model.bound}",
+            )
         for name in Sent._fields:
             if getattr(model, name) != getattr(module, name):
                 return Difference(

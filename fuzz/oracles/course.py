@@ -17,7 +17,7 @@ from fuzz.oracles.calls import Datagrams
 from fuzz.oracles.control import Control
 from fuzz.oracles.expectation import Expectation, Verdicts
 from fuzz.oracles.local_in import plainly_not_nst
-from fuzz.oracles.served import Sent, Served
+from fuzz.oracles.served import Beginning, Sent, Served
 from fuzz.oracles.shortage import Way
 from fuzz.script import (
     ON_CONNECTION,
@@ -71,6 +71,7 @@ class Course:
         self._told = {kind: iter([i for i in told if i.kind is kind]) for kind in TOLD}
         self._connections: list[Served] = []
         self._pressed: set[Served] = set()
+        self._stalled: set[Served] = set()
         policy = receiver.policy
         self._control = Control(receiver.keybox, policy.suites, _settings_of(receiver))
         self._application = Application(self._datagrams, self._control, self._connection)
@@ -103,13 +104,7 @@ class Course:
         self._receiver.keybox = self._box
         expected = self._expected
         expected.verdicts = sum(expected.each, Counter())
-        expected.sent = [
-            # The reset of a refused connection may come after its application's FIN.
-            None
-            if one in application.stalled or one.incoming.refused or one.dry or self._lost(one)
-            else one.sent
-            for one in self._connections
-        ]
+        expected.sent = [self._sent(one) for one in self._connections]
         expected.sent += [
             Sent(len(plaintext), zlib.crc32(plaintext), None, False)
             for family in (4, 6)
@@ -120,9 +115,17 @@ class Course:
         expected.states = (*stream, *dgram)
         return expected
 
-    def _lost(self, served: Served) -> bool:
-        """Whether some of what was sent may have been thrown away, in TCP's send queue."""
-        return (self._application.sends or served in self._pressed) and served.cut_off
+    def _sent(self, served: Served) -> Sent | Beginning | None:
+        """What was sealed on a connection, as far as it is known to have left."""
+        pressed = served in self._pressed and served.cut_off
+        if served in self._application.unknown or served.dry or pressed:
+            return None
+        # What waits in TCP's send queue is thrown away with a reset; that of a refused
+        # connection may come after its application's FIN.
+        lost = self._application.sends and served.cut_off
+        if served in self._stalled or served.incoming.refused or lost:
+            return served.begun
+        return served.sent
 
     def _note(self, transport: Transport, verdict: Verdict) -> None:
         self._counted[transport, verdict] += 1
@@ -247,7 +250,7 @@ class Course:
             return
         loose = Loose.of(step)
         if loose.window < 1 << 15:
-            self._application.stalled.add(served)
+            self._stalled.add(served)
         if loose.intact:
             served.segment(loose.offset, loose.flags, loose.payload)
 

@@ -34,6 +34,24 @@ class Sent(NamedTuple):
     closed: bool
 
 
+class Beginning(NamedTuple):
+    """What the guest sealed on a connection that was cut off: any part of it, from the beginning.
+
+    Attributes:
+        data: the plaintext.
+        bound: as in `Sent`.
+    """
+
+    data: bytes
+    bound: bool | None
+
+    def begins(self, sent: Sent) -> bool:
+        """Whether that is a part of it."""
+        if sent.bound not in (None, self.bound) or sent.length > len(self.data):
+            return False
+        return zlib.crc32(self.data[: sent.length]) == sent.crc
+
+
 class Served:
     """A connection from SYN to its end, at the guest.
 
@@ -77,6 +95,11 @@ class Served:
     def sent(self) -> Sent:
         """What the guest sealed."""
         return Sent(len(self._sent), zlib.crc32(self._sent), self._bound, self._closed)
+
+    @property
+    def begun(self) -> Beginning:
+        """The same, if not all of it need have left."""
+        return Beginning(bytes(self._sent), self._bound)
 
     def follow(self, payload: bytes, *, fin: bool = False) -> None:
         """The next bytes arrive in order, or the end of the direction."""

@@ -16,7 +16,7 @@ from fuzz.net.tcp import TcpFlag
 from fuzz.oracles.calls import SO_PEEK_OFF, SO_RCVLOWAT
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.expectation import Expectation
-from fuzz.oracles.served import Sent
+from fuzz.oracles.served import Beginning, Sent
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Loose, ScriptError, Step, api_of, api_step, described, unpack
 from fuzz.target.wire import Item, Kind
@@ -242,7 +242,17 @@ def test_a_reset_after_close_takes_what_waits_to_be_sent(comes: Step, lost: bool
     """New bytes, which nobody will read, are answered with one."""
     call = api_step(sized(Call.SENDMSG, (6,)))
     (sent,) = judge(CONNECT, ACCEPT, call, Step(Action.CLOSE), comes).sent
-    assert (sent is None) == lost
+    data = bytes(range(6))
+    if not lost:
+        assert sent == Sent(6, zlib.crc32(data), bound=False, closed=True)
+        return
+    assert sent == Beginning(data, bound=False)
+    assert isinstance(sent, Beginning)
+    for came, begins in ((data, True), (data[:3], True), (b"", True), (data[1:], False)):
+        assert sent.begins(Sent(len(came), zlib.crc32(came), False, closed=False)) == begins
+    assert sent.begins(Sent(0, 0, None, closed=False))
+    assert not sent.begins(Sent(7, zlib.crc32(data + b"\6"), False, closed=False))
+    assert not sent.begins(Sent(3, zlib.crc32(data[:3]), True, closed=False))
 
 
 @pytest.mark.parametrize(
