@@ -38,6 +38,10 @@ for setting in accept_ra=0 autoconf=0 router_solicitations=0 accept_dad=0 mldv1_
 	echo "${setting#*=}" >"/proc/sys/net/ipv6/conf/all/${setting%=*}"
 	echo "${setting#*=}" >"/proc/sys/net/ipv6/conf/eth0/${setting%=*}"
 done
+# A campaign sends thousands of packets that lack a fragment. Those kept for as long as is usual
+# take up all the room there is for fragments, and then no other packet comes together.
+echo 5 >/proc/sys/net/ipv4/ipfrag_time
+echo 5 >/proc/sys/net/ipv6/ip6frag_time
 ip link set dev lo up
 ip link set dev eth0 up
 ip address add "$ipv4" dev eth0
