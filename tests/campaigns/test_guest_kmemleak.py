@@ -51,3 +51,8 @@ def test_a_leak_of_few_objects_is_found_and_named(
     assert "(size 32)" in finding["log"]
     # It may be a key.
     assert "hex dump" not in finding["log"]
+
+    again = [nst_fuzz, "replay", tmp_path / "run", "250", "--history", "249", "--json"]
+    done = subprocess.run(again, capture_output=True, text=True, check=False)
+    assert done.returncode == 1, done.stderr
+    assert json.loads(done.stdout)["finding"]["title"] == finding["title"]
