@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 
-from fuzz.script import OPENS, Action, Step
+from fuzz.script import DIALS, OPENS, Action, Step
 from nst_scapy.header import BOUND, HEADER_LEN, TOKEN_LEN, TOKEN_OFFSET, Header
 
 
@@ -33,7 +33,7 @@ def _heard(step: Step, records: Iterator[bytes], streams: Iterator[bytes | bytea
         return Step(Action.SEGMENT, 0, next(records))
     if step.action in OPENS:
         token = token_in(next(streams))
-        return step._replace(data=token) if step.action is Action.DIAL else step
+        return step._replace(data=token) if step.action in DIALS else step
     return step
 
 

@@ -20,6 +20,7 @@ from fuzz.oracles.outflow import sealed, sealed_datagram
 from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import token_of
 from fuzz.script import (
+    DIALS,
     ON_CONNECTION,
     SENT,
     Action,
@@ -97,6 +98,7 @@ class Player:
         self._wanted: Counter[int] = Counter()
         self._ports = itertools.cycle(range(_FIRST_PORT, _LAST_PORT))
         self._bound: list[bytes] = []
+        self._kept_port = DEFAULT_PORT
 
     def begin(self) -> None:
         """Take stock of a fresh guest."""
@@ -133,7 +135,7 @@ class Player:
         items: list[Item] = []
         opened: list[Connection] = []
         asked = False
-        self._bound = []
+        self._bound, self._kept_port = [], DEFAULT_PORT
         self._wanted = Counter(
             step.argument for steps in cases for step in steps if step.action is Action.CONNECT
         )
@@ -154,9 +156,8 @@ class Player:
                 if step.action is Action.RESTORE:
                     self._host.transmit(frames)
                     self.restore()
-                elif step.action is Action.DIAL:
-                    opened.append(self._dialler.expect(step.argument))
-                    items += self._dial(frames, step.argument, opened[-1])
+                elif step.action in DIALS:
+                    items += self._dial(frames, step, opened)
                 elif step.action is Action.KEYS:
                     items += self.ask(frames).items
                     self.load(keys_of(step, self._keybox))
@@ -196,12 +197,20 @@ class Player:
             step = Step(Action.SEGMENT, 0, self._bound[-1])
         return _sent_on(connection, step) if connection else []
 
-    def _dial(self, frames: Sequence[bytes], family: int, connection: Connection) -> list[Item]:
+    def _dial(
+        self, frames: Sequence[bytes], step: Step, opened: list[Connection]
+    ) -> Sequence[Item]:
         """Have the application connect to us, and let it."""
-        reply = self.ask(frames, Op.DIAL, family=family, port=connection.own_port)
+        again = step.action is Action.REDIAL
+        connection = self._dialler.expect(step.argument, self._kept_port if again else 0)
+        opened.append(connection)
+        reply = self.ask(
+            frames, Op.DIAL, family=step.argument, port=connection.own_port, value=int(again)
+        )
         if not any(item.error for item in reply.items):
             connection.answer(ANSWER_SECONDS)
-        return list(reply.items)
+            self._kept_port = connection.peer_port
+        return reply.items
 
     def _call(self, frames: Sequence[bytes], step: Step, opened: Sequence[Connection]) -> Reply:
         """Have the application do a step, after the frames."""
@@ -256,7 +265,7 @@ class Player:
             if connection.ended or connection.reset:
                 since = time.monotonic()
             stream = bytes(connection.received)
-            dialled = course[0].action is Action.DIAL
+            dialled = course[0].action in DIALS
             found.append(
                 sealed(
                     stream, ended=connection.ended, boxes=boxes, now=now,

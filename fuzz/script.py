@@ -68,12 +68,18 @@ class Action(IntEnum):
     BIND = 20
     """Send the data as a segment: a record, which is sealed again so that it belongs to what the
     application has sent first (`fuzz/binding.py`) [unused]."""
+    REDIAL = 21
+    """The application disconnects the connection that it keeps, and has the same socket connect
+    again; then as `DIAL`."""
     KEYS = 13
     """Replace the guest's key box until the case ends [unused]. The data are pairs of 2 bytes
     each: a kid, and the kid in the run's key box whose key it gets."""
 
 
-OPENS = frozenset({Action.CONNECT, Action.DIAL})
+DIALS = frozenset({Action.DIAL, Action.REDIAL})
+"""What has the application begin one."""
+
+OPENS = DIALS | {Action.CONNECT}
 """What begins a connection."""
 
 ON_CONNECTION = frozenset({Action.SEGMENT, Action.FIN, Action.TCP, Action.BIND})

@@ -14,7 +14,7 @@ from fuzz.binding import is_bound
 from fuzz.campaigns.primitives import Choice
 from fuzz.campaigns.values import FAMILY, CaseValues, values_of
 from fuzz.net.tcp import TcpFlag
-from fuzz.script import Action, Loose, Step, api_step
+from fuzz.script import DIALS, OPENS, Action, Loose, Step, api_step
 
 
 @dataclass(frozen=True)
@@ -56,6 +56,7 @@ def _ending(name: str, flags: int) -> Act:
 
 NOTHING = call("nothing")
 ACCEPT = Act("accept", lambda values, offset: [Step(Action.ACCEPT, values[FAMILY])])
+REDIAL = Act("dial again", lambda values, offset: [Step(Action.REDIAL, values[FAMILY])])
 RECEIVE = call("receive", Step(Action.RECEIVE))
 SEND = call("send", Step(Action.SEND, 0, b"a reply"))
 LOOK = call("look", Step(Action.LOOK))
@@ -127,12 +128,15 @@ class Scene(FuzzableBlock):  # type: ignore[misc]
         steps, offset = [] if self._dgram else [Step(self._opens, family)], 0
         for child in self.stack:
             if isinstance(child, Play):
-                steps += child.act(mutation_context).steps(values, offset)
+                done = child.act(mutation_context).steps(values, offset)
+                steps += done
+                if any(step.action in OPENS for step in done):
+                    offset = 0
             elif self._dgram:
                 steps.append(Step(Action.DATAGRAM, family, child.render(mutation_context)))
             else:
                 data = child.render(mutation_context)
-                binds = self._opens is Action.DIAL and is_bound(data)
+                binds = self._opens in DIALS and is_bound(data)
                 steps.append(Step(Action.BIND if binds else Action.SEGMENT, 0, data))
                 offset += len(data)
         return b"".join(step.pack() for step in steps)

@@ -16,7 +16,7 @@ from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 from nst_scapy.verdict import Verdict
 
-_ALL = (*acts.CALLS, *acts.ENDS)
+_ALL = (*acts.CALLS, acts.REDIAL, *acts.ENDS)
 _OTHERS = (acts.NOTHING, *_ALL, *(then(one, two) for one in _ALL for two in _ALL))
 _SOME = ("flags", "damage", "transport_len")
 _ONE_EPOCH = (("a", 0), ("a", 1), ("a", 2))
@@ -34,17 +34,17 @@ class _Replies:
         self,
         *plays: Act,
         first: Flags = Flags.BOUND,
+        flags: Flags = Flags.REPLY,
         layout: Sequence[tuple[str, int]] = _ONE_EPOCH,
         only: Collection[str] | None = _SOME,
         name: str = "tcp",
+        opens: Action = Action.DIAL,
     ) -> Scene:
-        """The first reply has the flags `first` besides."""
-        records = stream(
-            self._keybox, self._suite, [*layout], only=only, flags=Flags.REPLY, first=first
-        )
+        """All replies have `flags`, and the one that comes first has `first` besides."""
+        records = stream(self._keybox, self._suite, [*layout], only=only, flags=flags, first=first)
         begin, *rest = (Play(f"act{at}", act, _OTHERS) for at, act in enumerate(plays))
         between = [part for pair in zip(records, rest, strict=False) for part in pair]
-        return Scene(name, [begin, *between, *rest[len(records) :]], opens=Action.DIAL)
+        return Scene(name, [begin, *between, *rest[len(records) :]], opens=opens)
 
 
 def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest]:
@@ -62,11 +62,29 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
     lives = {
         "reads": [scene(send, receive, receive, fin, receive, acts.CLOSE)],
         "epochs": [scene(send, send, receive, nothing, layout=(*_ONE_EPOCH[:2], ("b", 0)))],
+        "bound-twice": [scene(send, receive, receive, flags=Flags.REPLY | Flags.BOUND)],
         "unasked": [scene(nothing, receive, send, receive, fin)],
         "half-closes": [scene(send, acts.SHUT_WRITING, receive, fin, receive, acts.CLOSE)],
         "says-nothing": [scene(acts.SHUT_WRITING, receive, nothing, fin, receive)],
         "unread": [scene(send, nothing, nothing, acts.CLOSE)],
         "gone": [scene(then(send, acts.CLOSE), nothing, nothing, fin)],
+        "dials-again": [
+            scene(send, nothing, nothing, nothing),
+            scene(send, receive, nothing, receive, name="again", opens=Action.REDIAL),
+        ],
+        "dials-away": [
+            scene(send, receive, nothing, layout=_ONE_EPOCH[:2]),
+            scene(
+                receive,
+                nothing,
+                send,
+                receive,
+                first=_UNBOUND,
+                layout=(("b", 0), ("b", 1)),
+                name="again",
+                opens=Action.REDIAL,
+            ),
+        ],
         # What belongs to no connection can be answered to two.
         "again": [
             scene(nothing, receive, nothing, acts.CLOSE, first=_UNBOUND),
@@ -79,7 +97,8 @@ def _requests(keybox: KeyBox, provided: Collection[SuiteId]) -> list[CaseRequest
 STREAM_INITIATOR = Campaign(
     "stream-initiator",
     "connections that the guest opens: every field of every reply sealed as mutated, bound to what"
-    " the guest sent first, to nothing, or to something else; and all that both ends may do",
+    " the guest sent first, to nothing, or to something else; and all that both ends may do,"
+    " connecting again among it",
     tuple(v for v in Verdict if v not in (Verdict.SHORT, Verdict.REFLECT)),
     _requests,
 )

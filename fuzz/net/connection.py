@@ -28,6 +28,7 @@ class Connection:
     Attributes:
         family: IP version.
         own_port: ours.
+        peer_port: the peer's.
         received: bytes that the peer sent, in order.
         ended: the peer sent FIN.
         reset: the peer sent RST.
@@ -40,7 +41,7 @@ class Connection:
         self._host = host
         self.family = family
         self.own_port = own_port
-        self._peer_port = peer_port
+        self.peer_port = peer_port
         self._next = isn
         self._begin = (isn + 1) & _MODULO
         self._expected = 0
@@ -112,7 +113,7 @@ class Connection:
         """A frame with everything given; `offset` counts from the stream's first byte."""
         segment = Segment(
             self.own_port,
-            self._peer_port,
+            self.peer_port,
             (self._begin + offset) & _MODULO,
             self._expected if flags & TcpFlag.ACK else 0,
             TcpFlag(flags),
@@ -181,12 +182,12 @@ class Connection:
 
     def close(self) -> None:
         """Forget the connection."""
-        self._host.close(self.family, self.own_port, self._peer_port)
+        self._host.close(self.family, self.own_port, self.peer_port)
 
     def _frame(self, flags: TcpFlag, payload: bytes = b"") -> bytes:
         segment = Segment(
             self.own_port,
-            self._peer_port,
+            self.peer_port,
             self._next,
             self._expected if flags & TcpFlag.ACK else 0,
             flags,

@@ -56,10 +56,13 @@ class Dialler:
         connection.established(timeout)
         return connection
 
-    def expect(self, family: int) -> Connection:
-        """A connection that the peer is to open, from the port that has the number of ours."""
+    def expect(self, family: int, peer_port: int = 0) -> Connection:
+        """A connection that the peer is to open, unless told otherwise from a port of the number
+        of ours."""
         port = next(self._ports)
-        return Connection(self._host, own_port=port, peer_port=port, family=family, isn=port << 8)
+        return Connection(
+            self._host, own_port=port, peer_port=peer_port or port, family=family, isn=port << 8
+        )
 
     def forget(self) -> None:
         """Drop what was prepared: the peer is another one."""

@@ -56,6 +56,8 @@ class Application:
             error = self._accept(step.argument)
         elif step.action is Action.DIAL:
             error = self._dial(step.argument, step.data)
+        elif step.action is Action.REDIAL:
+            error = self._redial(step.argument, step.data)
         elif self.kept is None:
             error = errno.EBADF
         elif step.action is Action.RECEIVE:
@@ -88,6 +90,18 @@ class Application:
             connection.gone = True
             return errno.EBUSY
         self.kept = connection
+        return 0
+
+    def _redial(self, family: int, token: bytes) -> int:
+        connection, before = self._connection(family, token), self.kept
+        if before is None:
+            connection.gone = True
+            return errno.EBADF
+        before.look()
+        before.disconnect()
+        self.kept = before.reconnected(connection)
+        if before in self._options:
+            self._options[connection] = self._options[before]
         return 0
 
     def api(self, api: Api, told: Item | None) -> list[Item]:

@@ -251,6 +251,17 @@ class Served:
         self._shut_reading = True
         self.gone = True
 
+    def disconnect(self) -> None:
+        """Give the connection up: TCP resets it, and nothing says that it was to end."""
+        self._abandoned = self._shut_reading = self.gone = True
+
+    def reconnected(self, fresh: Served) -> Served:
+        """Another connection of the same socket, whose options stay."""
+        fresh.set_lowat(self._lowat)
+        fresh.set_peek_off(self._peek_off)
+        fresh.incoming.policy = self.incoming.policy
+        return fresh
+
     def seal_close(self) -> None:
         """Seal CLOSE, if that is not done; nothing can be sent after it."""
         if not self._closed:

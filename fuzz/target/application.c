@@ -86,6 +86,18 @@ int dial_kept(int v6, int port)
 	return kept < 0 ? errno : 0;
 }
 
+int redial_kept(int v6, int port)
+{
+	struct sockaddr nowhere = { .sa_family = AF_UNSPEC };
+
+	if (kept < 0)
+		return EBADF;
+	look(kept);
+	if (connect(kept, &nowhere, sizeof(nowhere)))
+		return errno;
+	return dial(kept, v6, port, &peers[v6]);
+}
+
 int begin_kept(bool looks)
 {
 	if (kept < 0)

@@ -50,7 +50,7 @@ enum op {
 	OP_SHORTAGE = 13, /* the allocation of the next call that value says fails */
 	OP_DROUGHT = 14, /* until the next request: value * 64 bytes, and then no memory */
 	OP_JOIN = 15, /* wait for whom API_WAITER left waiting for frames */
-	OP_DIAL = 16, /* connect to (the peer, port), from that port */
+	OP_DIAL = 16, /* connect to (the peer, port); value: the kept socket, once more */
 	/* what of the module's code has run, see measure.h */
 	OP_EDGES = 32,	    /* text: how many taken, how many fresh; value: write them anyway */
 	OP_EDGES_SEEN = 33, /* data are edges that are not fresh */
@@ -149,6 +149,8 @@ static void call(const struct request *request, size_t length)
 
 	if (request->op == OP_ACCEPT)
 		error = accept_kept(request->family == 6);
+	else if (request->op == OP_DIAL && request->value)
+		error = redial_kept(request->family == 6, be16toh(request->port));
 	else if (request->op == OP_DIAL)
 		error = dial_kept(request->family == 6, be16toh(request->port));
 	else

@@ -56,21 +56,29 @@ int bound_socket(int family, int type, int v6, int port)
 	return fd;
 }
 
-int dialled_socket(int family, int v6, int port, const struct api_peer *peer)
+int dial(int fd, int v6, int port, const struct api_peer *peer)
 {
 	struct sockaddr_storage address = peer->address;
 	struct sockaddr_in6 *in6 = (void *)&address;
 	struct sockaddr_in *in = (void *)&address;
-	int fd = own_socket(family, SOCK_STREAM, v6, port);
 
-	if (fd < 0)
-		return -1;
 	*(v6 ? &in6->sin6_port : &in->sin_port) = htons(port);
-	if (connect(fd, (void *)&address, peer->length) && errno != EINPROGRESS) {
+	if (connect(fd, (void *)&address, peer->length) && errno != EINPROGRESS)
+		return errno;
+	return 0;
+}
+
+int dialled_socket(int family, int v6, int port, const struct api_peer *peer)
+{
+	int fd = own_socket(family, SOCK_STREAM, v6, port);
+	int error = fd < 0 ? errno : dial(fd, v6, port, peer);
+
+	if (!error)
+		return fd;
+	if (fd >= 0)
 		close(fd);
-		return -1;
-	}
-	return fd;
+	errno = error;
+	return -1;
 }
 
 /* GRO holds TCP segments back for the rest of a poll, and then a request overtakes them. */

@@ -92,6 +92,8 @@ void collect(void);
 int send_datagram(int family, struct sockaddr_in to, const char *data, size_t length);
 int accept_kept(int v6);
 int dial_kept(int v6, int port);
+/* The same socket, disconnected before. */
+int redial_kept(int v6, int port);
 /* Begins any other call on the connection that is kept; @looks if there is no more to it. */
 int begin_kept(bool looks);
 /* All there is, until its end or its error. */
@@ -139,6 +141,8 @@ int lost_memory(const char *path, char *out, size_t *length);
 
 /* sockets.c */
 int bound_socket(int family, int type, int v6, int port);
+/* Begins to connect to the port of that number at the peer; 0 or an errno. */
+int dial(int fd, int v6, int port, const struct api_peer *peer);
 /* A stream's, on its way to the port of that number at the peer; -1 and errno if it fails. */
 int dialled_socket(int family, int v6, int port, const struct api_peer *peer);
 void disable_gro(const char *interface);

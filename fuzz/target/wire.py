@@ -56,7 +56,7 @@ class Op(IntEnum):
     """Wait for the reader that a `Call.WAITER` left waiting for frames; its item comes now."""
     DIAL = 16
     """Connect to the port, from the port of that number, over the IP version, and keep the
-    connection."""
+    connection. With a value other than 0 it is the socket that is kept, disconnected before."""
     EDGES = 32
     """Count the edges of the module's code taken since the last time, as text: all, and those
     never seen before. All follow on the control channel if any is new, or the value is not 0."""
@@ -75,6 +75,7 @@ class Op(IntEnum):
 CALLS = {
     Action.ACCEPT: Op.ACCEPT,
     Action.DIAL: Op.DIAL,
+    Action.REDIAL: Op.DIAL,
     Action.RECEIVE: Op.RECEIVE,
     Action.SEND: Op.TRANSMIT,
     Action.SHUTDOWN: Op.SHUTDOWN,

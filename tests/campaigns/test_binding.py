@@ -12,6 +12,7 @@ import pytest
 from fuzz.binding import heard, is_bound, token_in
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.expectation import Expectation
+from fuzz.oracles.served import Sent
 from fuzz.oracles.shadow import Moment, Shadow
 from fuzz.script import Action, Step
 from fuzz.target.wire import Op
@@ -111,3 +112,21 @@ def test_nothing_else_is_bound_to_it() -> None:
 def test_one_connection_is_kept_at_a_time() -> None:
     outcome = judge(Step(Action.DIAL, 4), sends_first=False)
     assert [item.error for item in outcome.items] == [0, errno.EBUSY]
+
+
+def test_a_socket_that_connects_again_begins_anew() -> None:
+    plain, bind = (
+        Step(Action.SEGMENT, 0, reply(Flags.REPLY)),
+        Step(Action.BIND, 0, reply(BOUND_REPLY)),
+    )
+    outcome = judge(SEND, Step(Action.REDIAL, 4), plain, RECEIVE, sends_first=True)
+    assert verdicts(outcome) == [Verdict.OK]
+    assert [item.error for item in outcome.items] == [0, 0, 0, errno.EAGAIN]
+    before, after = outcome.sent
+    assert isinstance(before, Sent)
+    assert isinstance(after, Sent)
+    assert (before.length, before.closed) == (5, False)
+    assert (after.length, after.closed) == (0, True)
+    # What was sent on the connection before is of no account on this one.
+    outcome = judge(SEND, Step(Action.REDIAL, 4), bind, RECEIVE, sends_first=True)
+    assert verdicts(outcome) == [Verdict.SEQUENCE]

@@ -20,7 +20,7 @@ from fuzz.triage.pieces import length_of
 _DATA = {TcpFlag.ACK, TcpFlag.ACK | TcpFlag.PSH}
 _NOT_MADE = CONTROL | {Call.GET_OPTION, Call.CONNECT, Call.WAITER}
 """Calls that no script makes."""
-NOT_DONE = frozenset({Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT})
+NOT_DONE = frozenset({Action.API, Action.RESTORE, Action.SHORTAGE, Action.DROUGHT, Action.REDIAL})
 """Steps that no script does; of calls, those above."""
 _ENDS = {TcpFlag.FIN | TcpFlag.ACK: "fin", TcpFlag.RST: "reset"}
 
