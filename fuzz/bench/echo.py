@@ -7,6 +7,7 @@ Run as a program, `python -m fuzz.bench.echo` is the service; it prints its port
 from __future__ import annotations
 
 import contextlib
+import select
 import socket
 import struct
 import subprocess
@@ -135,13 +136,29 @@ class EchoSubject:
 
 
 def _serve() -> None:
-    with socket.create_server(("127.0.0.1", 0)) as own:
+    """Whoever has something to say is answered, however many are connected."""
+    connections: dict[int, socket.socket] = {}
+    with socket.create_server(("127.0.0.1", 0)) as own, select.epoll() as ready:
         print(own.getsockname()[1], flush=True)
+        ready.register(own, select.EPOLLIN)
         while True:
-            connection, _ = own.accept()
-            with connection, contextlib.suppress(ConnectionError):
-                while data := connection.recv(_LARGEST):
-                    connection.sendall(data)
+            for number, _ in ready.poll():
+                if number == own.fileno():
+                    connection, _ = own.accept()
+                    connections[connection.fileno()] = connection
+                    ready.register(connection, select.EPOLLIN)
+                elif not _answered(connections[number]):
+                    connections.pop(number).close()
+
+
+def _answered(connection: socket.socket) -> bool:
+    """Return what came on a connection; False if that was its end."""
+    try:
+        data = connection.recv(_LARGEST)
+        connection.sendall(data)
+    except ConnectionError:
+        return False
+    return bool(data)
 
 
 if __name__ == "__main__":
