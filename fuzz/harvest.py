@@ -12,7 +12,8 @@ from typing import Any
 from fuzz.corpus import away
 from fuzz.coverage import kept
 from fuzz.finding import Finding, FindingKind
-from fuzz.store import Store, StoreError
+from fuzz.store import Store
+from fuzz.stored import StoreError
 
 _CASE = (
     "boot", "sent", "name", "script", "earliest", "latest", "creation", "expected", "counted",

@@ -30,8 +30,7 @@ from typing import Self, TextIO
 from fuzz.finding import Finding
 from fuzz.oracles.expectation import Verdicts
 from fuzz.schema import SCHEMA, VERSION
-from fuzz.stored import LOCK, StoredRun, connect, verdicts_text
-from fuzz.stored import StoreError as StoreError
+from fuzz.stored import LOCK, StoredRun, StoreError, connect, verdicts_text
 
 KEYBOX = "keybox"
 MODULE = "nst.ko"

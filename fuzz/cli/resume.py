@@ -13,7 +13,8 @@ from fuzz.campaigns.progress import Limits
 from fuzz.cli._duration import Duration
 from fuzz.cli._running import conclude, go
 from fuzz.guest import kernel
-from fuzz.store import MODULE, Store, StoreError
+from fuzz.store import MODULE, Store
+from fuzz.stored import StoreError
 
 
 @click.command(

@@ -16,7 +16,8 @@ from fuzz.coverage import kept
 from fuzz.finding import Finding, FindingKind
 from fuzz.harvest import Harvest, merge, reap
 from fuzz.html import timeline
-from fuzz.store import Store, StoreError
+from fuzz.store import Store
+from fuzz.stored import StoreError
 from nst_scapy.header import Transport
 from nst_scapy.verdict import Verdict
 
