@@ -32,7 +32,7 @@ from fuzz.script import (
     paired,
     waits_for_frames,
 )
-from fuzz.target.client import TargetClient
+from fuzz.target.client import TargetClient, TargetSilent
 from fuzz.target.wire import CALLS, Item, Op, Reply
 from nst_scapy.epoch import bound
 from nst_scapy.header import DEFAULT_PORT, HEADER_LEN, Role
@@ -226,6 +226,19 @@ class Player:
             family=step.argument if chooses else 4, value=0 if chooses else step.argument,
             meanwhile=acknowledge if waits else lambda: None,
         )  # fmt: skip
+
+    def sealed_by_guest(self, family: int) -> tuple[bytes, int]:
+        """A datagram that a socket of the guest's seals and sends to us; and its clock then, ns."""
+        data = self._host.own.ipv6 if family == 6 else b""
+        reply = self.ask((), Op.SEND, data + b"reflected", family=family, port=DEFAULT_PORT)
+        if reply.error:
+            raise TargetSilent(f"the module does not send: errno {reply.error}")
+        datagram = self._host.wait_for(
+            lambda: self._host.take_datagram(destination_port=DEFAULT_PORT), ANSWER_SECONDS
+        )
+        if datagram is None:
+            raise TargetSilent("the module sent no datagram")
+        return datagram.payload, reply.drained
 
     def restore(self) -> None:
         """Make key box and settings what they were when the guest came up."""

@@ -9,9 +9,10 @@ from pathlib import Path
 
 from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
-from fuzz.lab import Lab, Lost
+from fuzz.lab import Lab
 from fuzz.oracles.monitors import Current, judge_last
 from fuzz.oracles.shadow import timestamps
+from fuzz.rig import Lost, Rig
 from fuzz.script import described, unpack
 from fuzz.store import KEYBOX
 from fuzz.stored import StoredCase, verdicts_text
@@ -51,7 +52,7 @@ def replay(
         ScriptError: a stored case is damaged.
     """
     current = Current(case.name, case.id)
-    lab = Lab(
+    rig = Rig(
         kernel,
         module=module,
         keybox=run / KEYBOX,
@@ -59,19 +60,20 @@ def replay(
         tables=tables,
         kmemleak=kmemleak,
     )
-    with lab:
+    with rig:
+        lab = Lab(rig)
         try:
-            lab.grow_old(max(needed_age(one) for one in (case, *before)))
+            rig.grow_old(max(needed_age(one) for one in (case, *before)))
             for earlier in before:
                 lab.set_clock(earlier.earliest)
                 lab.execute(earlier.script)
-            shown = len(lab.guest.console)
+            shown = len(rig.guest.console)
             lab.set_clock(case.earliest)
             current.execution = lab.execute(case.script)
         except Lost as error:
             current.lost = str(error)
-        judge_last(lab, current)
-        printed = [line.text for line in lab.guest.console.since(shown)]
+        judge_last(rig, current)
+        printed = [line.text for line in rig.guest.console.since(shown)]
     execution = current.execution
     return Replay(
         case,

@@ -20,13 +20,13 @@ from fuzz.bench import stock
 from fuzz.campaigns.campaign import Campaign
 from fuzz.campaigns.steps import CaseRequest
 from fuzz.flight import Execution, Flight
-from fuzz.lab import Lost
 from fuzz.oracles.clock import Interval
 from fuzz.oracles.compare import Difference, Observation
 from fuzz.oracles.expectation import Expectation
 from fuzz.oracles.monitors import Current, Oracle, VerdictOracle
 from fuzz.oracles.shadow import Moment
 from fuzz.player import Played
+from fuzz.rig import Lost
 from nst_scapy.header import Transport
 from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId

@@ -38,6 +38,7 @@ from fuzz.finding import Finding
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab
 from fuzz.oracles.monitors import Current, Oracle, oracles_of
+from fuzz.rig import Rig
 from fuzz.store import KEYBOX, Store
 from fuzz.tables import TableSizes
 
@@ -132,7 +133,7 @@ def guest(
         with socket.socket() as spare:
             spare.bind(("127.0.0.1", 0))
             port = spare.getsockname()[1]
-        lab = Lab(
+        rig = Rig(
             kernel,
             module=module,
             keybox=folder / KEYBOX,
@@ -140,12 +141,12 @@ def guest(
             tables=_TABLES,
             echo=port,
         )
-        with lab:
+        with rig:
+            lab, oracles = Lab(rig), partial(oracles_of, rig)
             rates: dict[str, list[tuple[float, float]]] = {one: [] for one in CAMPAIGNS}
             for number in range(rounds):
                 for one, records in CAMPAIGNS.items():
                     path = folder / f"{one}-{number}"
-                    oracles = partial(oracles_of, lab)
                     taken = _stock(port, cases, records)
                     limits = Limits(seconds=taken)
                     ours = _ours(path, campaign(one), lab, oracles, limits, number)

@@ -32,8 +32,9 @@ from fuzz.finding import Finding, FindingKind
 from fuzz.flight import Execution, Flight
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
-from fuzz.lab import Lab, Lost
+from fuzz.lab import Lab
 from fuzz.oracles.monitors import Current, Oracle, oracles_of
+from fuzz.rig import Lost, Rig
 from fuzz.store import KEYBOX, KMEMLEAK, Store
 from fuzz.triage import outside
 from nst_scapy.keybox import KeyBox
@@ -368,7 +369,7 @@ def run_shard(
     shard = task.shard
     campaign = campaign_of(shard.campaign, store.path)
     keeper = keeper_of(store.path, module, KeyBox.load(store.path / KEYBOX))
-    lab = Lab(
+    rig = Rig(
         kernel,
         module=module,
         keybox=store.path / KEYBOX,
@@ -379,9 +380,9 @@ def run_shard(
         kmemleak=KMEMLEAK in store.meta(),
     )
     watcher.booting(shard, again=False)
-    with lab:
+    with rig:
         run_ = ShardRun(
-            store, campaign, shard, lab, oracles=partial(oracles_of, lab),
+            store, campaign, shard, Lab(rig), oracles=partial(oracles_of, rig),
             seed=seed, limits=task.limits, watcher=watcher, past=task.past, keeper=keeper,
         )  # fmt: skip
         run_.run()

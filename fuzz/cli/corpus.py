@@ -17,6 +17,7 @@ from fuzz.corpus.minimise import measure
 from fuzz.guest import kernel
 from fuzz.guest.module import EDGES, build_module
 from fuzz.lab import Lab
+from fuzz.rig import Rig
 
 
 @click.command(epilog="Examples: nst-fuzz corpus corpus/ | nst-fuzz corpus corpus/ --minimise")
@@ -38,8 +39,9 @@ def command(folder: Path, kernel_name: str, minimise: bool, as_json: bool) -> No
         console.status(f"booting {chosen.name}") as status,
     ):
         run_keybox("corpus").save(box := Path(work) / "keybox")
-        with Lab(chosen, module=module, keybox=box, workdir=Path(work)) as lab:
-            ran = measure(lab, cases, lambda done: status.update(f"{done}/{len(cases)} cases"))
+        with Rig(chosen, module=module, keybox=box, workdir=Path(work)) as rig:
+            lab, count = Lab(rig), len(cases)
+            ran = measure(lab, cases, lambda done: status.update(f"{done}/{count} cases"))
     if minimise:
         for digest, one in ran.items():
             if not one.chosen:

@@ -10,7 +10,8 @@ from fuzz.campaigns.values import CaseValues
 from fuzz.corpus.lifted import Case
 from fuzz.corpus.mutants import rendered
 from fuzz.coverage.guest import Edges
-from fuzz.lab import Lab, Lost
+from fuzz.lab import Lab
+from fuzz.rig import Lost
 
 
 @dataclass(frozen=True)
@@ -44,9 +45,9 @@ def measure(
         values = CaseValues(f"corpus|{digest}", kids, lab.now(), lab.creation)
         script = rendered(case, values, lab.keybox)
         try:
-            lab.probe.edges()
+            lab.rig.probe.edges()
             lab.execute(script)
-            taken = lab.probe.edges(anyway=True).edges or frozenset()
+            taken = lab.rig.probe.edges(anyway=True).edges or frozenset()
         except Lost:
             taken = frozenset()
             lab.restart()

@@ -15,9 +15,9 @@ from boofuzz import BaseMonitor
 
 from fuzz.finding import Finding, FindingKind
 from fuzz.flight import Execution
-from fuzz.lab import Lab, Lost
 from fuzz.oracles import console
 from fuzz.oracles.leaks import BATCH, MOST, WARM_UP, Holdings, grown, leak_in
+from fuzz.rig import Lost, Rig
 from fuzz.triage import outside
 
 _REPORT_SECONDS = 5.0
@@ -86,24 +86,24 @@ class Oracle(BaseMonitor):  # type: ignore[misc]
 class ConsoleOracle(Oracle):
     """Kernel reports."""
 
-    def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
+    def __init__(self, current: Callable[[], Current], rig: Rig) -> None:
         super().__init__(current)
-        self._lab = lab
+        self._rig = rig
 
     def judge(self, case: Current) -> Finding | None:
         """A finding if the kernel reported something or tainted itself."""
-        report = self._lab.reports.look()
+        report = self._rig.reports.look()
         # Console lines come later than replies; taint and silence say that some are due.
         deadline = time.monotonic() + _REPORT_SECONDS
-        while not report and (case.lost or self._lab.tainted) and time.monotonic() < deadline:
+        while not report and (case.lost or self._rig.tainted) and time.monotonic() < deadline:
             time.sleep(0.1)
-            report = self._lab.reports.look()
+            report = self._rig.reports.look()
         if report:
             time.sleep(0.5)
-            report += self._lab.reports.rest()
+            report += self._rig.reports.rest()
             log = "\n".join(line.text for line in report[: console.CONTEXT_LINES])
             return Finding(FindingKind.CRASH, console.title(report), report[0].text, log)
-        if self._lab.tainted:
+        if self._rig.tainted:
             return Finding(FindingKind.CRASH, outside.TAINTED, "without a report")
         return None
 
@@ -111,21 +111,21 @@ class ConsoleOracle(Oracle):
 class LivenessOracle(Oracle):
     """Guest and target still answer."""
 
-    def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
+    def __init__(self, current: Callable[[], Current], rig: Rig) -> None:
         super().__init__(current)
-        self._lab = lab
+        self._rig = rig
 
     def judge(self, case: Current) -> Finding | None:
         """A finding if the case was lost."""
         if not case.lost:
             return None
-        if self._lab.guest.alive():
+        if self._rig.guest.alive():
             return Finding(FindingKind.HANG, self._silence(), case.lost)
         return Finding(FindingKind.CRASH, outside.QEMU_ENDED, case.lost)
 
     def _silence(self) -> str:
         """What to call it that nothing answers."""
-        guest = self._lab.guest
+        guest = self._rig.guest
         # What came up as it was saved has said its part before.
         said = guest.saved or len(guest.console) > guest.boot_line
         return outside.LOST_CONNECTION if said else outside.NO_OUTPUT
@@ -145,9 +145,9 @@ class VerdictOracle(Oracle):
 class LeakOracle(Oracle):
     """Nothing grows from batch to batch."""
 
-    def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
+    def __init__(self, current: Callable[[], Current], rig: Rig) -> None:
         super().__init__(current)
-        self._lab = lab
+        self._rig = rig
         self._cases = 0
         self._boot = 0
         self._due = WARM_UP
@@ -156,7 +156,7 @@ class LeakOracle(Oracle):
 
     def asks(self, cases: int) -> bool:
         """Whether a reading is due."""
-        if self._boot != self._lab.boots:
+        if self._boot != self._rig.boots:
             return cases >= WARM_UP
         return self._cases + cases >= self._due
 
@@ -164,8 +164,8 @@ class LeakOracle(Oracle):
         """A finding at the end of a batch if it left behind as much as the one before."""
         if case.lost:
             return None
-        if self._boot != self._lab.boots:
-            self._boot, self._cases, self._readings = self._lab.boots, 0, []
+        if self._boot != self._rig.boots:
+            self._boot, self._cases, self._readings = self._rig.boots, 0, []
             self._due = WARM_UP
         self._cases += case.cases
         if self._cases < self._due:
@@ -180,7 +180,7 @@ class LeakOracle(Oracle):
 
     def conclude(self) -> Finding | None:
         """A finding if the last batch, which may be a short one, shows a leak."""
-        return self._read() if self._readings and self._boot == self._lab.boots else None
+        return self._read() if self._readings and self._boot == self._rig.boots else None
 
     def _read(self) -> Finding | None:
         """Take a reading, and a second one for what is only late.
@@ -193,11 +193,11 @@ class LeakOracle(Oracle):
             return None
         self._quick = quick
         self._readings.append(self._reading())
-        if leak_in(self._readings, hoards=self._lab.hoards) is None:
+        if leak_in(self._readings, hoards=self._rig.hoards) is None:
             return None
         time.sleep(_LATE_SECONDS)
         self._readings[-1] = self._reading()
-        leak = leak_in(self._readings, hoards=self._lab.hoards)
+        leak = leak_in(self._readings, hoards=self._rig.hoards)
         if leak is None:
             return None
         more = " and ".join(map(str, leak.grown))
@@ -209,15 +209,15 @@ class LeakOracle(Oracle):
         return Finding(FindingKind.LEAK, f"{leak.name} grows", detail)
 
     def _reading(self, *, at_once: bool = False) -> Holdings:
-        return dataclasses.replace(self._lab.holdings(at_once=at_once), after=self._cases)
+        return dataclasses.replace(self._rig.holdings(at_once=at_once), after=self._cases)
 
 
 class KmemleakOracle(Oracle):
     """Nothing that the module allocated is lost when all cases are through."""
 
-    def __init__(self, current: Callable[[], Current], lab: Lab) -> None:
+    def __init__(self, current: Callable[[], Current], rig: Rig) -> None:
         super().__init__(current)
-        self._lab = lab
+        self._rig = rig
 
     def post_send(self, *_: Any, **__: Any) -> bool:
         """boofuzz's hook: gives what grows a name, as its guest is about to be replaced.
@@ -235,7 +235,7 @@ class KmemleakOracle(Oracle):
         return self._search() if self._current().number else None
 
     def _search(self) -> Finding | None:
-        losses = self._lab.losses()
+        losses = self._rig.losses()
         if not losses.objects:
             return None
         detail = f"objects that nobody refers to, since the guest came up: {losses.objects}"
@@ -244,20 +244,20 @@ class KmemleakOracle(Oracle):
         return Finding(FindingKind.LEAK, losses.title, detail, losses.report)
 
 
-def oracles_of(lab: Lab, current: Callable[[], Current]) -> list[Oracle]:
-    """All oracles of a lab, in the order in which they are asked."""
+def oracles_of(rig: Rig, current: Callable[[], Current]) -> list[Oracle]:
+    """All oracles of a rig, in the order in which they are asked."""
     oracles = [
-        ConsoleOracle(current, lab),
-        LivenessOracle(current, lab),
+        ConsoleOracle(current, rig),
+        LivenessOracle(current, rig),
         VerdictOracle(current),
-        LeakOracle(current, lab),
+        LeakOracle(current, rig),
     ]
-    return [*oracles, KmemleakOracle(current, lab)] if lab.kmemleak else oracles
+    return [*oracles, KmemleakOracle(current, rig)] if rig.kmemleak else oracles
 
 
-def judge_last(lab: Lab, current: Current) -> None:
-    """Have all oracles of a lab judge a case that none follows."""
-    oracles = oracles_of(lab, lambda: current)
+def judge_last(rig: Rig, current: Current) -> None:
+    """Have all oracles of a rig judge a case that none follows."""
+    oracles = oracles_of(rig, lambda: current)
     for oracle in oracles:
         oracle.post_send()
     try:

@@ -13,9 +13,10 @@ from typing import Self
 from fuzz.finding import Finding, FindingKind
 from fuzz.guest.errors import GuestError
 from fuzz.guest.kernel import Kernel
-from fuzz.lab import Lab, Lost
+from fuzz.lab import Lab
 from fuzz.oracles.monitors import Current, judge_last
 from fuzz.replay import needed_age
+from fuzz.rig import Lost, Rig
 from fuzz.stored import StoredCase
 from fuzz.tables import TableSizes
 from fuzz.triage.read import Report, read
@@ -67,7 +68,7 @@ class Bench:
     ) -> None:
         """Describe it; the first trial boots the guest. Each asks `kmemleak`, if that is wanted."""
         self._scratch = tempfile.TemporaryDirectory(prefix="nst-triage-")
-        self._lab = Lab(
+        self._rig = Rig(
             kernel,
             module=module,
             keybox=keybox,
@@ -75,8 +76,9 @@ class Bench:
             tables=tables,
             kmemleak=kmemleak,
         )
-        self._state = "off"
-        self.keybox = self._lab.keybox
+        self._lab: Lab | None = None
+        self._clean = False
+        self.keybox = self._rig.keybox
         self.trials = 0
 
     def __enter__(self) -> Self:
@@ -88,8 +90,8 @@ class Bench:
         error: BaseException | None,
         trace: TracebackType | None,
     ) -> None:
-        if self._state != "off":
-            self._lab.__exit__(kind, error, trace)
+        if self._lab is not None:
+            self._rig.__exit__(kind, error, trace)
         self._scratch.cleanup()
 
     def trial(
@@ -105,30 +107,29 @@ class Bench:
             ScriptError: a case is damaged.
         """
         self.trials += 1
-        if fresh or self._state != "clean":
-            self._freshen()
-        self._state = "used"
-        lab, current = self._lab, Current(case.name, case.id)
+        lab = self._freshened(fresh=fresh or not self._clean)
+        self._clean = False
+        current = Current(case.name, case.id)
         try:
-            lab.grow_old(max(needed_age(one) for one in (case, *before)))
+            self._rig.grow_old(max(needed_age(one) for one in (case, *before)))
             for one in (*before, case):
                 lab.set_clock(one.earliest)
                 execution = lab.execute(one.script)
             current.execution = execution
         except Lost as error:
             current.lost = str(error)
-        judge_last(lab, current)
-        if current.finding is None:
-            self._state = "clean"
+        judge_last(self._rig, current)
+        self._clean = current.finding is None
         return Outcome(current.finding)
 
-    def _freshen(self) -> None:
-        if self._state == "off":
-            self._lab.__enter__()
-            self._state = "used"
-            return
-        try:
-            self._lab.restart()
-        except GuestError:
-            # A busy machine may take too long once.
-            self._lab.restart()
+    def _freshened(self, *, fresh: bool) -> Lab:
+        """The lab, whose guest is another than before, if it has to be `fresh`."""
+        if self._lab is None:
+            self._lab = Lab(self._rig.__enter__())
+        elif fresh:
+            try:
+                self._lab.restart()
+            except GuestError:
+                # A busy machine may take too long once.
+                self._lab.restart()
+        return self._lab

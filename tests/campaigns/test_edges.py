@@ -12,6 +12,7 @@ from fuzz.coverage.guest import pack_edges, unpack_edges
 from fuzz.guest.kernel import Kernel
 from fuzz.guest.module import EDGES, build_module
 from fuzz.lab import Lab
+from fuzz.rig import Rig
 from fuzz.script import Action, Step
 from nst_scapy.epoch import Epoch, seal_under
 from nst_scapy.header import Flags, Header, KeyParams
@@ -33,8 +34,8 @@ def lab(kernel: Kernel, tmp_path_factory: pytest.TempPathFactory) -> Iterator[La
     folder = tmp_path_factory.mktemp("edges")
     run_keybox("edges").save(folder / "keybox")
     module = build_module(kernel, switches=[EDGES])
-    with Lab(kernel, module=module, keybox=folder / "keybox", workdir=folder) as lab:
-        yield lab
+    with Rig(kernel, module=module, keybox=folder / "keybox", workdir=folder) as rig:
+        yield Lab(rig)
 
 
 def _datagram(lab: Lab, session: int, *, version: int = 1) -> bytes:
@@ -52,7 +53,7 @@ def _settled(lab: Lab, session: int) -> set[int]:
     old = 0
     for number in range(session, session + 100):
         assert lab.execute(_datagram(lab, number)).difference is None
-        edges = lab.probe.edges().edges
+        edges = lab.rig.probe.edges().edges
         old = 0 if edges else old + 1
         taken |= edges or set()
         if old == 3:
@@ -61,20 +62,20 @@ def _settled(lab: Lab, session: int) -> set[int]:
 
 
 def test_the_same_takes_the_same_edges_and_another_case_others(lab: Lab) -> None:
-    boot = lab.probe.edges()
+    boot = lab.rig.probe.edges()
     assert boot.edges is not None
     assert boot.total == len(boot.edges), "sockets and key box were made"
     settled = _settled(lab, 1000)
     # Refused in softirq, by the LOCAL_IN check, before any socket is asked.
     assert lab.execute(_datagram(lab, 1, version=2)).difference is None
-    refused = lab.probe.edges()
+    refused = lab.rig.probe.edges()
     assert refused.edges is not None
     assert refused.edges - settled
     assert refused.total < len(settled)
 
     lab.restart()
-    lab.probe.see(boot.edges | settled)
-    lab.probe.edges()
+    lab.rig.probe.see(boot.edges | settled)
+    lab.rig.probe.edges()
     lab.execute(_datagram(lab, 1000))
     # What the kernel does besides may take an edge more or less.
-    assert lab.probe.edges().fresh < 20, "new, though another guest has taken them"
+    assert lab.rig.probe.edges().fresh < 20, "new, though another guest has taken them"

@@ -15,6 +15,7 @@ from fuzz.guest import kernel as kernels
 from fuzz.guest.module import build_module
 from fuzz.lab import Lab
 from fuzz.oracles.counters import Place
+from fuzz.rig import Rig
 from fuzz.script import Action, Step, api_step
 from fuzz.target.wire import Item
 from nst_scapy.header import Role
@@ -32,9 +33,9 @@ def lab(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory
         pytest.skip("stock kernels have no fault injection")
     kernel, folder = kernels.find("sanitizer-6.12"), tmp_path_factory.mktemp("pressure")
     (folder / "keybox").write_text(KeyBox({1: bytes(range(32))}).dumps())
-    lab = Lab(kernel, module=build_module(kernel), keybox=folder / "keybox", workdir=folder)
-    with lab:
-        yield lab
+    rig = Rig(kernel, module=build_module(kernel), keybox=folder / "keybox", workdir=folder)
+    with rig:
+        yield Lab(rig)
 
 
 def records(lab: Lab, *sizes: int) -> list[Step]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from fuzz.campaigns.runner import run_keybox
 from fuzz.guest.kernel import Kernel
 from fuzz.lab import Lab
+from fuzz.rig import Rig
 from fuzz.script import Action, Step
 from nst_scapy.header import Transport
 from nst_scapy.sender import DgramSender
@@ -22,31 +23,32 @@ def test_a_restart_brings_back_an_unused_guest(
 ) -> None:
     box = run_keybox("saved")
     box.save(tmp_path / "keybox")
-    lab = Lab(kernel, module=nst_ko, keybox=tmp_path / "keybox", workdir=tmp_path / "guest")
+    rig = Rig(kernel, module=nst_ko, keybox=tmp_path / "keybox", workdir=tmp_path / "guest")
 
-    def verdicts(script: bytes) -> list[tuple[Transport, Verdict]]:
+    def verdicts(lab: Lab, script: bytes) -> list[tuple[Transport, Verdict]]:
         execution = lab.execute(script)
         assert execution.difference is None
         return list(execution.seen.verdicts)
 
-    with lab:
-        booted = len(lab.guest.console)
+    with rig:
+        lab = Lab(rig)
+        booted = len(rig.guest.console)
         step = Step(Action.DATAGRAM, 4, DgramSender(box).seal(b"once", now=lab.now()))
-        assert verdicts(step.pack()) == [OK]
-        assert verdicts(step.pack()) == [REPLAY]
+        assert verdicts(lab, step.pack()) == [OK]
+        assert verdicts(lab, step.pack()) == [REPLAY]
         first = lab.creation
         lab.restart()
         assert lab.boots == 2
-        assert len(lab.guest.console) == booted  # no kernel booted
+        assert len(rig.guest.console) == booted  # no kernel booted
         assert abs(lab.now() - time.time_ns()) < 5e9
         assert first < lab.creation <= lab.now()
         # Its tables are those of now: they know nothing, and refuse what is older than they.
-        assert verdicts(step.pack()) == [REPLAY]
+        assert verdicts(lab, step.pack()) == [REPLAY]
         again = Step(Action.DATAGRAM, 4, DgramSender(box).seal(b"again", now=lab.now()))
-        assert verdicts(again.pack()) == [OK]
+        assert verdicts(lab, again.pack()) == [OK]
 
         # If what was saved is lost, it boots.
-        lab.guest.saved = False
+        rig.guest.saved = False
         lab.restart()
-        assert len(lab.guest.console) > booted
-        assert lab.guest.saved
+        assert len(rig.guest.console) > booted
+        assert rig.guest.saved

@@ -44,8 +44,8 @@ def test_a_guest_that_came_up_as_saved_falls_silent_as_one_that_booted(
     saved: bool, lines: int, title: str
 ) -> None:
     guest = SimpleNamespace(saved=saved, console=[""] * lines, boot_line=0, alive=lambda: True)
-    lab: Any = SimpleNamespace(guest=guest)
+    rig: Any = SimpleNamespace(guest=guest)
     case = Current("a case", 1, lost="no answer")
-    finding = LivenessOracle(lambda: case, lab).judge(case)
+    finding = LivenessOracle(lambda: case, rig).judge(case)
     assert finding is not None
     assert (finding.kind, finding.title) == (FindingKind.HANG, title)
