@@ -62,6 +62,7 @@ def replay(
     )
     with rig:
         lab = Lab(rig)
+        shown = len(rig.guest.console)
         try:
             rig.grow_old(max(needed_age(one) for one in (case, *before)))
             for earlier in before:
