@@ -30,6 +30,7 @@ from fuzz.net.ip import ipv4_packet
 from fuzz.net.tcp import TcpFlag
 from fuzz.script import Action, Loose, Step, unpack
 from fuzz.stations import GUEST, HOST
+from fuzz.target.wire import MAX_ITEMS
 from nst_scapy.epoch import Epoch
 from nst_scapy.header import HEADER_LEN, Flags, Header, KeyParams
 from nst_scapy.keybox import KeyBox
@@ -183,7 +184,7 @@ def test_only_what_has_one_right_outcome_is_judged() -> None:
     assert stream(Loose(0, ack, payload=b"abc"), Loose(0, ack, payload=b"xyz")), "the first stand"
     assert not stream(Loose(5, ack, payload=b"fgh"), Loose(4, ack, payload=b"eXX"), Loose(6, ack))
     assert not stream(Loose(2, ack | TcpFlag.FIN), Loose(1, ack, payload=b"beyond"))
-    many = [Step(Action.DATAGRAM, 4, b"x")] * 57
+    many = [Step(Action.DATAGRAM, 4, b"x")] * (MAX_ITEMS + 1)
     assert not judgeable(many)
     assert judgeable(many[:56])
     assert not judgeable([Step(Action.DATAGRAM, 4, b"x"), Step(Action.DATAGRAM, 6, b"y")])
