@@ -100,7 +100,11 @@ class Lab:
         return self.rig.now()
 
     def set_clock(self, ns: int) -> None:
-        """Set the guest's real-time clock, ns since 1970."""
+        """Set the guest's real-time clock, ns since 1970.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
         self.rig.set_clock(ns)
         self._counters = self.rig.counters
 

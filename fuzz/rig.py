@@ -35,7 +35,7 @@ from nst_scapy.keybox import KeyBox
 from nst_scapy.suite import SuiteId
 
 AF_NST = 18
-LOSSES = (TargetSilent, Refused, CountersError, ConnectionError)
+LOSSES = (TargetSilent, TargetRefused, Refused, CountersError, ConnectionError)
 """What it shows by, when the guest is asked something, that it is lost. The link breaks when QEMU
 ends."""
 _INTERFACE = "eth0"
@@ -140,7 +140,7 @@ class Rig:
         self.guest.restart()
         try:
             self._begin()
-        except (TargetSilent, GuestError):
+        except GuestError:
             if not self.guest.saved:
                 raise
             # What was saved is of no use; boot, as the first time.
@@ -165,8 +165,16 @@ class Rig:
     def _begin(self) -> None:
         """Wait for the guest and take stock of it."""
         self._host.datagrams.clear()
-        self._come_up()
-        self.boots += 1
+        try:
+            self._come_up()
+            self.boots += 1
+            self._take_over()
+        except LOSSES as error:
+            raise GuestError(f"the guest came up, but: {error}", self.guest.console.log) from None
+        self.reports.skip()
+
+    def _take_over(self) -> None:
+        """Learn what a guest that has come up provides, and set what is asked of it."""
         self.suites = suites_of(self._client.read("/proc/net/nst_suites", ANSWER_SECONDS))
         for table in ("dgram", "stream"):
             size = getattr(self._tables, table)
@@ -180,7 +188,6 @@ class Rig:
         if self.keeper is not None:
             self.probe.see(self.keeper.known)
             self.probe.edges()
-        self.reports.skip()
 
     def _take_stock(self) -> None:
         """Ask for counters and clock of a guest whose clock was set."""
@@ -213,9 +220,16 @@ class Rig:
         time.sleep(max(0, left) / 1e9)
 
     def set_clock(self, ns: int) -> None:
-        """Set the guest's real-time clock, ns since 1970."""
-        self._client.set_clock(ns, ANSWER_SECONDS)
-        self._take_stock()
+        """Set the guest's real-time clock, ns since 1970.
+
+        Raises:
+            Lost: the guest or the target does not answer.
+        """
+        try:
+            self._client.set_clock(ns, ANSWER_SECONDS)
+            self._take_stock()
+        except LOSSES as error:
+            raise Lost(str(error)) from None
 
     def note(self, reply: Reply) -> Counters:
         """The counters in a reply; it also tells of the clock.
@@ -252,7 +266,7 @@ class Rig:
         try:
             text = self._client.holdings(ANSWER_SECONDS, at_once=at_once)
             return Holdings.parse(text, self.note(self.player.ask(())))
-        except (TargetRefused, *LOSSES) as error:
+        except LOSSES as error:
             raise Lost(str(error)) from None
 
     def losses(self) -> Losses:
